@@ -1,0 +1,69 @@
+# Everything a person types. What is set up once leaves a stamp in .venv: a second call is instant.
+
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+UV = $(or $(wildcard $(BIN)/uv),uv)
+PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check --no-input --require-hashes
+INSTALL := PYTHON="$(PYTHON)" sh deploy/local/install.sh
+
+.DEFAULT_GOAL := help
+.PHONY: help demo run test chaos bench lint lock clean servers browser
+
+help: ## show this list
+	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-7s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+demo: $(VENV)/.local servers ## stream one lookup twice, a miss and a hit, then stop
+	@$(BIN)/python -m deploy.local demo
+
+run: $(VENV)/.local servers ## the whole stack in the foreground, until Ctrl-C
+	@$(BIN)/python -m deploy.local run
+
+test: $(VENV)/.dev servers browser ## every test: real broker, real Redis, real browser
+	$(BIN)/python -m pytest
+
+chaos: $(VENV)/.dev servers ## only the tests that kill services and servers
+	$(BIN)/python -m pytest tests/chaos
+
+bench: $(VENV)/.dev servers ## the benchmarks, each a ratio against a yardstick of the same run
+	@$(BIN)/python -m tests.bench
+
+lint: $(VENV)/.dev ## linters, types and the import contracts
+	$(BIN)/ruff check
+	$(BIN)/ruff format --check
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+	sh -n deploy/local/install.sh
+	bash -n .ci/run
+
+lock: $(VENV)/.dev ## resolve the dependencies of pyproject.toml anew (needs uv)
+	@command -v $(UV) >/dev/null || { echo "make lock needs uv: pip install uv"; exit 1; }
+	$(UV) pip compile --quiet --upgrade --universal --generate-hashes --no-emit-index-url --no-header \
+		--python-version 3.11 --extra local --output-file requirements.lock pyproject.toml
+	$(UV) pip compile --quiet --upgrade --universal --generate-hashes --no-emit-index-url --no-header \
+		--python-version 3.11 --extra local --extra dev --constraint requirements.lock \
+		--output-file requirements-dev.lock pyproject.toml
+
+clean: ## remove the virtual environment, the local data and the caches
+	rm -rf $(VENV) .run .mypy_cache .pytest_cache .ruff_cache .hypothesis .import_linter_cache
+
+servers:
+	@$(INSTALL) rabbitmq redis
+
+browser:
+	@$(INSTALL) chromium
+
+$(VENV)/.created:
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { \
+		echo "consulta needs Python 3.11 or newer; name one with: make PYTHON=python3.12 …"; exit 1; }
+	@$(INSTALL) venv
+	$(PYTHON) -m venv $(VENV)
+	@touch $@
+
+$(VENV)/.local: requirements.lock | $(VENV)/.created
+	$(PIP) -r requirements.lock
+	@touch $@
+
+$(VENV)/.dev: requirements-dev.lock | $(VENV)/.created
+	$(PIP) -r requirements-dev.lock
+	@touch $@ $(VENV)/.local

@@ -1,0 +1,26 @@
+"""The analyzer, put together."""
+
+from collections.abc import AsyncIterator
+
+from aiohttp import web
+
+from analyzer.handlers import Handlers
+from analyzer.settings import Settings
+from shared.app import BUS, LIMITER, LOOKUPS, base
+from shared.intake import take
+from shared.reporter import Reporter
+from shared.topology import ANALYSIS
+
+
+def build(settings: Settings) -> web.Application:
+    """An application without routes of its own: it lives on the bus."""
+    app = base(settings, "analyzer")
+
+    async def consumers(app: web.Application) -> AsyncIterator[None]:
+        bus, lookups = app[BUS], app[LOOKUPS]
+        handlers = Handlers(bus, lookups, Reporter(bus, lookups))
+        take(bus, ANALYSIS, handlers.on_analysis_requested, app[LIMITER], settings.rate_analysis)
+        yield
+
+    app.cleanup_ctx.append(consumers)
+    return app

@@ -1,0 +1,45 @@
+"""What the analyzer does with each message."""
+
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import cast
+
+from analyzer.merge import analyze
+from shared.bus import Bus, Delivery
+from shared.identifiers import Kind
+from shared.limits import Permit
+from shared.lookups import Lookups
+from shared.messages import STAGES, AnalysisRequested, Analyzed, decode_event
+from shared.reporter import Reporter, event
+from shared.topology import ANALYSIS, ANALYZED
+
+
+@dataclass(frozen=True)
+class Handlers:
+    """Makes one result of a flight's stages."""
+
+    bus: Bus
+    lookups: Lookups
+    reporter: Reporter
+
+    async def on_analysis_requested(
+        self, order: AnalysisRequested, _: Delivery, permit: Permit
+    ) -> None:
+        """Every stage has ended: merge them, say `analysis`, and pass the flight on."""
+        claim = await self.lookups.claim(order.flight, "analysis", order.order, ANALYSIS.name)
+        if claim.verdict == "drop":
+            return
+        if claim.verdict == "repeat":
+            recorded = await self.lookups.record(order.flight, "analysis", None)
+            await self.reporter.tell(recorded)
+        else:
+            permit.used = True
+            about = await self.lookups.flight(order.flight)
+            events = [decode_event(body) for body in await self.lookups.log(order.flight)]
+            stages = [event for event in events if event.type in STAGES]
+            kind = cast("Kind", about["kind"])
+            analysis = analyze(kind, stages, today=datetime.now(UTC).date())
+            made = event("analysis", analysis, "ok")
+            await self.reporter.report(order.flight, "analysis", made)
+        await self.lookups.rest(order.flight, ANALYSIS.name)
+        await self.bus.command(ANALYZED, Analyzed(flight=order.flight), priority=order.priority)

@@ -1,0 +1,126 @@
+"""Plan a lookup: what the cache can answer is answered, the rest is ordered."""
+
+import hashlib
+import time
+from dataclasses import dataclass
+from uuid import uuid4
+
+from shared.bus import Bus
+from shared.cache import Cache, Entries
+from shared.identifiers import Identifier, parse
+from shared.lookups import Lookups, Plan
+from shared.messages import DeadlineReached, Requested, Stage, StageRequested
+from shared.orders import Orders
+from shared.reporter import Reporter
+from shared.results import from_cache, started
+from shared.stages import Inputs, derived, waits_for, wanted
+from shared.topology import DEADLINE, REQUESTED
+
+
+@dataclass(frozen=True)
+class Planner:
+    """The first step of every lookup."""
+
+    bus: Bus
+    lookups: Lookups
+    cache: Cache
+    reporter: Reporter
+    orders: Orders
+
+    async def plan(self, request: Requested) -> None:
+        """Start a lookup, put it off, or let it join an identical one that is under way.
+
+        Raises:
+            InvalidInput: the identifier or the stages cannot be looked up.
+            Unavailable: done in part; doing it again completes it.
+        """
+        identifier = parse(request.kind, request.identifier)
+        stages = wanted(request.kind, request.stages)
+        if request.delay > 0:
+            await self._put_off(request)
+            return
+        digest = self.cache.digest(identifier.kind, identifier.value)
+        deadline = time.time() + request.deadline
+        first = started(request.kind, stages)
+        subject = _subject(request, digest, stages)
+        plan = await self.lookups.plan(request, digest, subject, stages, deadline, first)
+        if plan.verdict == "ended":
+            return
+        await self.reporter.catch_up(request.task_id, request.origin)
+        await self.bus.command(
+            DEADLINE, DeadlineReached(task_id=request.task_id), delay=request.deadline, priority=10
+        )
+        if plan.verdict != "joins" or request.priority > plan.before:
+            await self._start(request, identifier, digest, stages, plan)
+
+    async def _put_off(self, request: Requested) -> None:
+        lifetime = request.delay + request.deadline
+        await self.lookups.accept(
+            request.task_id, lifetime, origin=request.origin, kind=request.kind
+        )
+        await self.lookups.schedule(request.task_id, time.time() + request.delay)
+        delay, request.delay = request.delay, 0
+        await self.bus.command(REQUESTED, request, delay=delay, priority=request.priority)
+
+    async def _start(
+        self,
+        request: Requested,
+        identifier: Identifier,
+        digest: str,
+        stages: list[Stage],
+        plan: Plan,
+    ) -> None:
+        """Answer what is fresh and order what is not; what has an outcome is left alone.
+
+        This runs again for a lookup delivered twice, and for an urgent asker who joins: their
+        orders are new, with the new priority, and the claim lets only one of two be done.
+        """
+        entries: Entries = {} if request.refresh else await self.cache.read(request.kind, digest)
+        missing, left = [], len(stages)
+        for stage in stages:
+            entry = entries.get(stage)
+            if entry is None or not entry.is_fresh():
+                missing.append(stage)
+                continue
+            answered = await self.reporter.report(
+                plan.flight, stage, from_cache(stage, entry), counts=True
+            )
+            left = answered.left
+        if left == 0:
+            await self.orders.analysis(plan.flight, request.priority)
+        for stage in missing:
+            first = waits_for(request.kind, stage)
+            if first in missing:
+                continue  # it is on the slip of the one it waits for
+            inputs = Inputs(request.kind, [identifier.value])
+            if first is not None:
+                inputs = derived(stage, entries[first].data)
+            slip = [later for later in missing if waits_for(request.kind, later) == stage]
+            await self.orders.stage(
+                StageRequested(
+                    flight=plan.flight,
+                    order=uuid4().hex,
+                    stage=stage,
+                    kind=request.kind,
+                    value=identifier.value,
+                    digest=digest,
+                    input_kind=inputs.kind,
+                    inputs=inputs.values,
+                    slip=slip,
+                    priority=request.priority,
+                    refresh=request.refresh,
+                    purpose=request.purpose,
+                    legal_basis=request.legal_basis,
+                )
+            )
+
+
+def _subject(request: Requested, digest: str, stages: list[Stage]) -> str:
+    """What makes two lookups identical.
+
+    The purpose belongs to it: a person's data fetched on one legal basis is another call, and
+    another access record at the provider, than the same data fetched on another.
+    """
+    purpose = f"{request.purpose}\0{request.legal_basis}".encode()
+    mark = hashlib.sha256(purpose).hexdigest()[:16]
+    return f"{digest}:{'+'.join(stages)}:{int(request.refresh)}:{mark}"

@@ -1,0 +1,84 @@
+"""Why a provider gave no answer, kept apart, since each class is treated in its own way.
+
+Failure
+├── NotFound        it has no such record; `confirmed` unless its outages look the same
+├── Rejected        it refuses this very value (400, 422): asking again cannot help
+├── Blocked         it may not tell (a minor's data): final, no other provider is asked
+├── NotConfigured   its operator gave no address or key
+├── BadCredential   401 or 403: every call would fail alike until the key is mended
+├── Challenged      an edge answered in its place with a web page; every call would fail alike
+├── RateLimited     429: it says when to come back
+└── Outage          the provider's fault, and the one class that feeds the breaker
+    ├── ServerError     5xx
+    ├── TimedOut        no answer in time; the call may have been carried out, and billed
+    ├── Disconnected    refused, reset or cut off
+    └── Malformed       an answer that is not what its format promises
+"""
+
+from typing import ClassVar
+
+from shared.errors import ConsultaError
+
+
+class Failure(ConsultaError):
+    """A call that brought no record. `reason` is a bounded word for metrics."""
+
+    reason: ClassVar[str] = "failure"
+
+
+class NotFound(Failure):
+    reason = "not_found"
+
+    def __init__(self, *, confirmed: bool = True) -> None:
+        super().__init__("not found")
+        self.confirmed = confirmed
+
+
+class Rejected(Failure):
+    reason = "rejected"
+
+
+class Blocked(Failure):
+    reason = "blocked"
+
+
+class NotConfigured(Failure):
+    reason = "not_configured"
+
+
+class BadCredential(Failure):
+    reason = "credential"
+
+
+class Challenged(Failure):
+    reason = "challenged"
+
+
+class RateLimited(Failure):
+    """`retry_after` seconds, as the provider said, or its usual pause."""
+
+    reason = "rate_limited"
+
+    def __init__(self, retry_after: float) -> None:
+        super().__init__("rate limited")
+        self.retry_after = retry_after
+
+
+class Outage(Failure):
+    reason = "outage"
+
+
+class ServerError(Outage):
+    reason = "server_error"
+
+
+class TimedOut(Outage):
+    reason = "timeout"
+
+
+class Disconnected(Outage):
+    reason = "disconnected"
+
+
+class Malformed(Outage):
+    reason = "malformed"

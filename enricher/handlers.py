@@ -1,0 +1,168 @@
+"""What an enricher does with each message."""
+
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass
+from uuid import uuid4
+
+from msgspec.structs import replace
+
+from enricher.call import Guarded
+from enricher.chain import Chain, answered, fallen_back
+from enricher.failures import Failure
+from enricher.permits import Permits
+from enricher.providers.base import Answer, Query
+from enricher.reference import Reference
+from shared import metrics
+from shared.bus import Delivery
+from shared.cache import Cache, Entry
+from shared.errors import StoreUnavailable, Undecodable
+from shared.identifiers import Kind
+from shared.limits import Limiter, Permit
+from shared.lookups import Claim, Lookups, Recorded
+from shared.messages import Event, Outcome, Stage, StageRequested, decode, decode_event, now
+from shared.orders import Orders
+from shared.records import Phones
+from shared.reporter import Reporter
+from shared.stages import derived
+from shared.topology import Queue
+
+# Left of a lookup's time for the analysis, so that a hanging provider costs no result.
+MARGIN_S = 1.5
+MARGIN_SHARE = 0.2
+
+
+@dataclass(frozen=True)
+class Handlers:
+    """Does one stage. `links` are the providers by kind of input, in the order they are asked."""
+
+    stage: Stage
+    queue: Queue
+    links: Mapping[Kind, list[Guarded]]
+    lookups: Lookups
+    cache: Cache
+    limiter: Limiter
+    reporter: Reporter
+    orders: Orders
+    reference: Reference
+
+    async def on_stage_requested(self, order: StageRequested, _: Delivery, permit: Permit) -> None:
+        """Do the stage, say so, and order what comes next."""
+        claim = await self.lookups.claim(order.flight, self.stage, order.order, self.queue.name)
+        if claim.verdict == "drop":
+            return
+        if claim.verdict == "repeat":
+            recorded = await self.lookups.record(order.flight, self.stage, None)
+            await self.reporter.tell(recorded)
+        else:
+            event = await self._do(order, claim, Permits(self.limiter, permit))
+            recorded = await self.reporter.report(order.flight, self.stage, event, counts=True)
+            if recorded.verdict == "new":
+                self._count(event)
+        await self.lookups.rest(order.flight, self.queue.name)
+        await self._go_on(order, recorded, max(claim.priority, order.priority))
+
+    async def on_dead(self, queue: Queue, body: bytes, _: str, __: str) -> None:
+        """An order that cannot be done must not leave its lookup waiting."""
+        try:
+            order = decode(body, StageRequested)
+        except Undecodable:
+            return
+        event = Event(type=self.stage, timestamp=now(), outcome="indisponivel")
+        recorded = await self.reporter.report(order.flight, self.stage, event, counts=True)
+        await self.lookups.rest(order.flight, queue.name)
+        await self._go_on(order, recorded, order.priority)
+
+    async def _do(self, order: StageRequested, claim: Claim, permits: Permits) -> Event:
+        began = time.time()
+        deadline = claim.deadline - min(MARGIN_S, MARGIN_SHARE * (claim.deadline - began))
+        if (known := await self._known(order)) is not None:
+            return known
+        chain = Chain(self.stage, self.links.get(order.input_kind, []))
+        found = await self._ask(order, chain, permits, deadline)
+        if isinstance(found, Failure):
+            provider = chain.attempts[-1].provider if chain.attempts else ""
+            event = fallen_back(self.stage, found, await self._stale(order), provider)
+        else:
+            event = answered(self.stage, *found)
+            if _is_reference(order):
+                await self.reference.keep_address(order.inputs[0], event)
+        event.attempts = chain.attempts
+        event.duration_ms = round((time.time() - began) * 1000)
+        return event
+
+    async def _ask(
+        self, order: StageRequested, chain: Chain, permits: Permits, deadline: float
+    ) -> tuple[Answer, str] | Failure:
+        """One answer for all inputs: phones come several to a company."""
+        answers: list[tuple[Answer, str]] = []
+        for value in order.inputs:
+            query = Query(
+                stage=self.stage,
+                kind=order.input_kind,
+                value=value,
+                request_id=order.order,
+                purpose=order.purpose,
+                legal_basis=order.legal_basis,
+            )
+
+            async def wanted() -> bool:
+                return await self.lookups.is_open(order.flight)
+
+            found = await chain.ask(query, permits, deadline=deadline, wanted=wanted)
+            if isinstance(found, Failure):
+                return found
+            answers.append(found)
+        answer, provider = answers[0]
+        if isinstance(answer.record, Phones):
+            records = [a.record for a, _ in answers if isinstance(a.record, Phones)]
+            numbers = [number for record in records for number in record.numbers]
+            answer = Answer(await self.reference.located(numbers))
+        return answer, provider
+
+    async def _known(self, order: StageRequested) -> Event | None:
+        if not _is_reference(order) or order.refresh:
+            return None
+        return await self.reference.address(order.inputs[0])
+
+    async def _stale(self, order: StageRequested) -> Entry | None:
+        try:
+            return (await self.cache.read(order.kind, order.digest)).get(self.stage)
+        except StoreUnavailable:
+            return None
+
+    async def _go_on(self, order: StageRequested, recorded: Recorded, priority: int) -> None:
+        """Order the stages that waited for this one, or, after the last, the analysis."""
+        if recorded.verdict == "ended":
+            return
+        event = decode_event(recorded.event)
+        for stage in order.slip:
+            inputs = derived(stage, event.data)
+            following = replace(
+                order,
+                order=uuid4().hex,
+                stage=stage,
+                input_kind=inputs.kind,
+                inputs=inputs.values,
+                slip=[],
+                priority=priority,
+            )
+            await self.orders.stage(following, without=_without(event))
+        if recorded.left == 0:
+            await self.orders.analysis(order.flight, priority)
+
+    def _count(self, event: Event) -> None:
+        provider = str(event.source or "none")
+        metrics.stages.labels(self.stage, provider, event.outcome).inc()
+        seconds = (event.duration_ms or 0) / 1000
+        metrics.stage_duration.labels(self.stage, provider).observe(seconds)
+
+
+def _without(event: Event) -> Outcome:
+    """What a stage with nothing to look up ends as: its registration has none, or is missing."""
+    return "nao_encontrado" if event.outcome in {"ok", "nao_encontrado"} else "indisponivel"
+
+
+def _is_reference(order: StageRequested) -> bool:
+    """Whether an address is looked up on the way to something else: many companies share a CEP."""
+    return order.stage == "endereco" and order.kind != order.input_kind == "cep"

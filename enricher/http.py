@@ -1,0 +1,128 @@
+"""One HTTP call to a provider, with whatever can go wrong sorted into `enricher.failures`."""
+
+import email.utils
+import time
+from datetime import UTC
+from typing import Any, Final
+
+import aiohttp
+import msgspec
+from aiohttp import ClientHandlerType, ClientRequest, ClientResponse, ClientSession
+
+from enricher.failures import (
+    BadCredential,
+    Challenged,
+    Disconnected,
+    Malformed,
+    RateLimited,
+    ServerError,
+    TimedOut,
+)
+
+# An empty agent is refused by some edges, and a contact is what their operators ask for.
+USER_AGENT: Final = "consulta/0.1 (+https://pypi.org/project/consulta)"
+# Records are a few KB; a partner list of a large company some hundred.
+MAX_ANSWER: Final = 2 * 1024 * 1024
+PAUSE_WITHOUT_WORD: Final = 60.0
+LONGEST_PAUSE: Final = 3600.0
+
+
+def session() -> ClientSession:
+    """The one session of a process: pooled, bounded, no cookies, no proxy from the environment."""
+    return ClientSession(
+        connector=aiohttp.TCPConnector(limit=200, limit_per_host=100, ttl_dns_cache=60),
+        cookie_jar=aiohttp.DummyCookieJar(),
+        headers={"User-Agent": USER_AGENT, "Accept": "application/json"},
+    )
+
+
+class Reply(msgspec.Struct, frozen=True):
+    """A status below 500 that is not 401, 403 or 429, and its JSON (None where it has none)."""
+
+    status: int
+    body: bytes
+    is_json: bool
+
+    def read(self, into: Any) -> Any:
+        """The body as a type.
+
+        Raises:
+            Malformed: it is not that.
+        """
+        if not self.is_json:
+            raise Malformed("not JSON")
+        try:
+            return msgspec.json.decode(self.body, type=into, strict=False)
+        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+            # Without the decoder's text, which may quote the record.
+            raise Malformed("not the promised format") from None
+
+
+async def call(
+    session: ClientSession, method: str, url: str, *, timeout: float, **options: Any
+) -> Reply:
+    """Make one call and sort its outcome.
+
+    Args:
+        timeout: seconds for all of it.
+        options: as for `ClientSession.request` (json, data, headers, auth …).
+
+    Raises:
+        RateLimited, BadCredential, Challenged, ServerError, TimedOut, Disconnected, Malformed.
+    """
+    limit = aiohttp.ClientTimeout(total=timeout)
+    options |= {"timeout": limit, "allow_redirects": False, "middlewares": (_once,)}
+    try:
+        async with session.request(method, url, **options) as response:
+            body = await response.content.read(MAX_ANSWER + 1)
+            while len(body) <= MAX_ANSWER and not response.content.at_eof():
+                body += await response.content.read(MAX_ANSWER + 1 - len(body))
+            return _sorted(response, body)
+    except TimeoutError:
+        raise TimedOut(f"no answer within {timeout:g} s") from None
+    except aiohttp.ClientError as error:
+        # Its text may hold the URL, and some providers want the identifier in there.
+        raise Disconnected(type(error).__name__) from None
+
+
+async def _once(request: ClientRequest, handler: ClientHandlerType) -> ClientResponse:
+    # aiohttp makes a GET a second time by itself when its connection breaks. That call would cost
+    # no permit, be in no metric, and a provider that bills might bill it.
+    try:
+        return await handler(request)
+    except (aiohttp.ClientOSError, aiohttp.ServerDisconnectedError) as error:
+        raise Disconnected(type(error).__name__) from None
+
+
+def _sorted(response: ClientResponse, body: bytes) -> Reply:
+    status = response.status
+    is_json = response.content_type.endswith("json")
+    if status == 429:
+        raise RateLimited(pause(response.headers.get("Retry-After")))
+    if status >= 500:
+        raise ServerError(f"status {status}")
+    # Challenges are 403; a 401 is about the key even where its body is XML or text.
+    if status == 401 or (status == 403 and is_json):
+        raise BadCredential(f"status {status}")
+    if status == 403:
+        raise Challenged(f"status {status}")
+    if 300 <= status < 400 or len(body) > MAX_ANSWER:
+        raise Malformed(f"status {status}, {len(body)} bytes")
+    if status < 300 and not is_json:
+        raise Malformed(f"{response.content_type} in place of JSON")
+    return Reply(status, body, is_json)
+
+
+def pause(retry_after: str | None, now: float | None = None) -> float:
+    """Seconds to keep away: `Retry-After` as seconds or as a date, at least 1."""
+    if retry_after is None:
+        return PAUSE_WITHOUT_WORD
+    if retry_after.strip().isdecimal():
+        return min(max(1.0, float(retry_after)), LONGEST_PAUSE)
+    try:
+        date = email.utils.parsedate_to_datetime(retry_after)
+    except (ValueError, OverflowError):
+        return PAUSE_WITHOUT_WORD
+    # Without a zone it is UTC (RFC 9110), never this machine's own.
+    until = (date if date.tzinfo else date.replace(tzinfo=UTC)).timestamp()
+    return min(max(1.0, until - (time.time() if now is None else now)), LONGEST_PAUSE)

@@ -1,0 +1,75 @@
+"""Reference data on the way to a stage: the address of a CEP, the cities of an area code.
+
+It is the same for everybody who needs it, so it is cached under its own identifier. It is an
+extra: without it a stage has less to say, and fails no lookup.
+"""
+
+import asyncio
+import logging
+from collections.abc import Awaitable, Callable
+from typing import Any, Final
+
+from msgspec.structs import replace
+
+from enricher.breaker import Breaker
+from enricher.failures import Failure
+from enricher.providers.brasilapi import BrasilApi
+from shared.cache import Cache
+from shared.cached import cached
+from shared.errors import StoreUnavailable
+from shared.messages import Event
+from shared.records import Phone, Phones
+from shared.results import from_cache
+
+log = logging.getLogger(__name__)
+
+# Nobody waits longer than this for an extra.
+PATIENCE: Final = 2.0
+
+
+class Reference:
+    """What one enricher knows of addresses and area codes."""
+
+    def __init__(self, cache: Cache, brasilapi: BrasilApi, breaker: Breaker) -> None:
+        self._cache = cache
+        self._brasilapi, self._breaker = brasilapi, breaker
+        self._cities: Callable[[str], Awaitable[Any]] = cached(cache, "ddd", "cidades")(
+            self._fetch_cities
+        )
+
+    async def address(self, cep: str) -> Event | None:
+        """The stage `endereco` of a CEP, if some lookup has fetched it lately."""
+        try:
+            entry = await self._cache.get("cep", cep, "endereco")
+        except StoreUnavailable:
+            return None
+        if entry is None or not entry.is_fresh():
+            return None
+        event = from_cache("endereco", entry)
+        # Not from this subject's cache, which is to learn it.
+        event.cached = False
+        return event
+
+    async def keep_address(self, cep: str, event: Event) -> None:
+        """Remember what a provider told of a CEP."""
+        try:
+            await self._cache.set("cep", cep, "endereco", event.data, source=str(event.source))
+        except StoreUnavailable:
+            log.warning("address not kept")
+
+    async def located(self, numbers: list[Phone]) -> Phones:
+        """The numbers with the cities of their area codes, as far as those are to be had."""
+        places = {code: await self._place(code) for code in {n.area_code for n in numbers}}
+        return Phones(numbers=[replace(number, **places[number.area_code]) for number in numbers])
+
+    async def _place(self, area_code: str) -> dict[str, Any]:
+        if not self._brasilapi.is_configured:
+            return {}
+        try:
+            state, cities = await asyncio.wait_for(self._cities(area_code), PATIENCE)
+        except (Failure, StoreUnavailable, TimeoutError):
+            return {}
+        return {"state": state, "cities": cities}
+
+    async def _fetch_cities(self, area_code: str) -> tuple[str, list[str]]:
+        return await self._breaker.call(lambda: self._brasilapi.cities(area_code))

@@ -1,0 +1,20 @@
+"""Settings of an enricher."""
+
+from dataclasses import dataclass
+
+from shared.orders import Rates
+from shared.settings import Common, positive, setting
+
+
+@dataclass(frozen=True)
+class Settings(Rates, Common):
+    """What every service is told, the limits, and how much one process takes on.
+
+    The ops port is the stage's own: `ENRICHER_<STAGE>_OPS_PORT`.
+    """
+
+    # Mostly waiting for providers, so far more than there are cores.
+    enricher_concurrency: int = setting(positive, "100")
+
+
+OPS_PORTS = {"telegram": "9103", "endereco": "9104", "telefone": "9105", "cadastro": "9106"}

@@ -1,0 +1,61 @@
+"""Read request bodies, and say what is wrong with them by field."""
+
+import re
+from typing import Any, Final
+
+import msgspec
+from aiohttp import web
+
+from gateway.problems import Problem
+from shared.errors import InvalidInput
+from shared.messages import Lookup
+
+# How each field wants to be; a decoder's own words are English, and name types, not mends.
+_MENDS: Final = {
+    "identificador": "deve ser um texto de 1 a 64 caracteres",
+    "tipo": "use cpf, cnpj, cep ou telefone",
+    "prioridade": "use um número inteiro de 1 (por último) a 10 (primeiro)",
+    "atraso": "use segundos, de 0 a 1036800 (12 dias)",
+    "prazo": "use segundos, de 1 a 86400",
+    "atualizar": "use true ou false",
+    "etapas": "use uma lista de telegram, endereco, telefone, cadastro",
+    "finalidade": "deve ser um texto de até 200 caracteres",
+    "base_legal": "deve ser um texto de até 200 caracteres",
+}
+
+
+async def read_json(request: web.Request) -> Any:
+    """The body as JSON.
+
+    Raises:
+        Problem: 415 another content type, 400 not JSON. (413 is aiohttp's.)
+    """
+    if request.content_type != "application/json":
+        raise Problem(415, "envie Content-Type: application/json")
+    try:
+        return msgspec.json.decode(await request.read())
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        raise Problem(400, "o corpo não é JSON válido (UTF-8)") from None
+
+
+def lookup_from(body: Any) -> Lookup:
+    """The body as a lookup.
+
+    Raises:
+        InvalidInput: names the field and its mend.
+    """
+    try:
+        return msgspec.convert(body, Lookup)
+    except msgspec.ValidationError as error:
+        raise _named(str(error)) from None
+
+
+def _named(text: str) -> InvalidInput:
+    path = re.search(r"`\$\.([a-z_]+)", text)
+    named = path or re.search(r"field `([A-Za-z_]{1,40})`", text)
+    field = named.group(1) if named else "corpo"
+    if "unknown field" in text:
+        return InvalidInput(field, f"campo desconhecido; existem {', '.join(_MENDS)}")
+    if "missing required" in text:
+        return InvalidInput(field, f"falta este campo; {_MENDS.get(field, '')}")
+    return InvalidInput(field, _MENDS.get(field, "envie um objeto JSON"))

@@ -1,0 +1,100 @@
+"""Errors as `application/problem+json` (RFC 9457), in Portuguese, naming the field.
+
+Nothing a client sent is repeated in them.
+"""
+
+import logging
+from collections.abc import Awaitable, Callable
+from typing import Any, Final
+
+from aiohttp import web
+from msgspec import json
+
+from shared.errors import BusUnavailable, InvalidInput, StoreUnavailable
+
+log = logging.getLogger(__name__)
+
+Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
+
+RETRY_AFTER_S: Final = 2
+_TITLES: Final = {
+    400: "Pedido malformado",
+    401: "Não autenticado",
+    403: "Não autorizado",
+    404: "Não encontrado",
+    405: "Método não permitido",
+    409: "Conflito",
+    413: "Corpo grande demais",
+    415: "Tipo de conteúdo não aceito",
+    422: "Campo inválido",
+    429: "Limite atingido",
+    500: "Erro interno",
+    503: "Temporariamente indisponível",
+}
+_DETAILS: Final = {
+    404: "este endereço não existe; veja /openapi.json",
+    405: "use um dos métodos do cabeçalho Allow",
+    413: "envie no máximo 64 KiB",
+}
+
+
+class Problem(Exception):
+    """An answer that ends the request."""
+
+    def __init__(
+        self, status: int, detail: str, *, field: str = "", headers: dict[str, str] | None = None
+    ) -> None:
+        super().__init__(detail)
+        self.status, self.detail, self.field = status, detail, field
+        self.headers = headers or {}
+
+
+def answer(
+    status: int, detail: str, *, field: str = "", headers: dict[str, str] | None = None
+) -> web.Response:
+    """The problem as a response."""
+    body: dict[str, Any] = {
+        "type": "about:blank",
+        "title": _TITLES.get(status, "Erro"),
+        "status": status,
+        "detail": detail,
+    }
+    if field:
+        body["campo"] = field
+    return web.Response(
+        status=status,
+        body=json.encode(body),
+        content_type="application/problem+json",
+        headers=headers,
+    )
+
+
+@web.middleware
+async def problems(request: web.Request, handler: Handler) -> web.StreamResponse:
+    """Turn every error into its problem."""
+    retry = {"Retry-After": str(RETRY_AFTER_S)}
+    try:
+        return await handler(request)
+    except Problem as problem:
+        return answer(problem.status, problem.detail, field=problem.field, headers=problem.headers)
+    except InvalidInput as error:
+        return answer(422, error.message, field=error.field)
+    except StoreUnavailable:
+        return answer(503, "o armazenamento não responde; tente de novo", headers=retry)
+    except BusUnavailable:
+        return answer(503, "a fila não responde; tente de novo", headers=retry)
+    except web.HTTPException as error:
+        if error.status < 400:
+            raise
+        allow = {"Allow": error.headers["Allow"]} if "Allow" in error.headers else None
+        detail = _DETAILS.get(error.status, error.reason)
+        return answer(error.status, detail, headers=allow)
+    except Exception:
+        log.exception("a request failed", extra={"route": _route(request)})
+        return answer(500, "erro nosso, já registrado; tente de novo")
+
+
+def _route(request: web.Request) -> str:
+    """The route's pattern: the path itself may hold what must not be logged."""
+    resource = request.match_info.route.resource
+    return resource.canonical if resource is not None else "unknown"

@@ -1,0 +1,131 @@
+"""Streams: live events from the bus, completed from the lookup's log.
+
+Nothing missed, nothing twice: a stream first subscribes, then reads the log, then writes only
+what follows the last event it sent. A gap in the sequence, a lost connection to the bus, and
+every heartbeat make it read the log again, which also covers a service that died between writing
+an event down and publishing it.
+"""
+
+import asyncio
+from collections import deque
+from collections.abc import AsyncIterator
+from typing import Final
+
+from aio_pika.abc import AbstractChannel, AbstractIncomingMessage
+
+from gateway.sse import Head, head_of
+from shared.bus import Bus
+from shared.lookups import Lookups
+from shared.messages import TERMINAL
+from shared.topology import EVENTS
+
+ORIGIN: Final = "gateway"
+HEARTBEAT_S: Final = 10.0
+# A lookup has a dozen events; a client that lets so many lie is not reading.
+MAX_PENDING: Final = 64
+MAX_BACKLOG: Final = 100_000
+
+
+class Stream:
+    """One client's view of one lookup, fed by the relay."""
+
+    __slots__ = ("_pending", "_waiter", "task_id")
+
+    def __init__(self, task_id: str) -> None:
+        self.task_id = task_id
+        # None stands for: look into the log.
+        self._pending: deque[tuple[Head, bytes] | None] = deque()
+        self._waiter: asyncio.Future[None] | None = None
+
+    def offer(self, item: tuple[Head, bytes] | None) -> None:
+        """Hand on an event. One too many is dropped: the log has it, and the gap will show."""
+        if len(self._pending) < MAX_PENDING:
+            self._pending.append(item)
+        if self._waiter is not None and not self._waiter.done():
+            self._waiter.set_result(None)
+
+    async def next(self) -> tuple[Head, bytes] | None:
+        """The next event, or None where the log should be read."""
+        while not self._pending:
+            self._waiter = asyncio.get_running_loop().create_future()
+            try:
+                await self._waiter
+            finally:
+                self._waiter = None
+        return self._pending.popleft()
+
+
+class Relay:
+    """This gateway's ear on the bus: every event of the origin `gateway`, to whom it concerns."""
+
+    def __init__(self, bus: Bus, lookups: Lookups) -> None:
+        self._lookups = lookups
+        self._streams: dict[str, set[Stream]] = {}
+        self._link = bus.link("events", self._listen)
+
+    async def _listen(self, channel: AbstractChannel) -> None:
+        queue = await channel.declare_queue(
+            exclusive=True, auto_delete=True, arguments={"x-max-length": MAX_BACKLOG}
+        )
+        await queue.bind(EVENTS, f"{ORIGIN}.#")
+        await queue.consume(self._on_message, no_ack=True)
+        # What was published while nobody listened stands in the logs.
+        self.wake()
+
+    async def _on_message(self, incoming: AbstractIncomingMessage) -> None:
+        streams = self._streams.get((incoming.routing_key or "").split(".")[1])
+        if streams:
+            item = (head_of(incoming.body), incoming.body)
+            for stream in streams:
+                stream.offer(item)
+
+    def wake(self) -> None:
+        """Have every stream read its log."""
+        for streams in self._streams.values():
+            for stream in streams:
+                stream.offer(None)
+
+    async def beat(self) -> None:
+        """One ticker for all streams, for as long as the gateway lives."""
+        while True:
+            await asyncio.sleep(HEARTBEAT_S)
+            self.wake()
+
+    def subscribe(self, task_id: str) -> Stream:
+        """A stream that gathers a lookup's events from now on."""
+        stream = Stream(task_id)
+        self._streams.setdefault(task_id, set()).add(stream)
+        return stream
+
+    def unsubscribe(self, stream: Stream) -> None:
+        """No more events for this stream."""
+        streams = self._streams[stream.task_id]
+        streams.discard(stream)
+        if not streams:
+            del self._streams[stream.task_id]
+
+    async def follow(self, stream: Stream, seen: int) -> AsyncIterator[tuple[Head, bytes] | None]:
+        """The events after `seen`, each once, in order, to the last; None for a heartbeat.
+
+        Raises:
+            StoreUnavailable: the log was needed, and Redis is away.
+        """
+        item: tuple[Head, bytes] | None = None
+        while True:
+            if item is None or item[0].seq > seen + 1:
+                fresh = await self._read(stream.task_id, seen)
+                if item is None and not fresh:
+                    yield None
+            else:
+                fresh = [item]
+            for head, body in fresh:
+                if head.seq > seen:
+                    seen = head.seq
+                    yield head, body
+                    if head.tipo in TERMINAL:
+                        return
+            item = await stream.next()
+
+    async def _read(self, task_id: str, seen: int) -> list[tuple[Head, bytes]]:
+        view = await self._lookups.view(task_id, seen)
+        return [(head_of(body), body) for body in view.events] if view is not None else []

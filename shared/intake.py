@@ -1,0 +1,166 @@
+"""The consumer of a rate-limited queue: a permit before a message.
+
+A consumer that takes a message and then waits for a permit defeats the queue's priorities, since
+what it holds can no longer be overtaken. So this one waits first and takes afterwards, with
+`basic.get`: whatever has the highest priority at that moment goes. While the queue is empty a
+consumer with a prefetch of one serves as the doorbell, so that idling costs no polling.
+"""
+
+import asyncio
+import logging
+import time
+from collections.abc import Awaitable, Callable
+from typing import Any
+from uuid import uuid4
+
+from aio_pika.abc import AbstractChannel, AbstractIncomingMessage, AbstractQueue
+
+from shared import metrics
+from shared.bus import Bus, Closable, Consumer, Delivery, finish, settle
+from shared.errors import StoreUnavailable
+from shared.limits import Limit, Limiter, Permit
+from shared.topology import Queue
+
+log = logging.getLogger(__name__)
+
+PermitHandler = Callable[[Any, Delivery, Permit], Awaitable[None]]
+
+
+class Intake(Closable):
+    """Takes one message for each permit, with at most `concurrency` in hand."""
+
+    def __init__(
+        self,
+        bus: Bus,
+        queue: Queue,
+        handler: PermitHandler,
+        *,
+        limiter: Limiter,
+        limit: Limit,
+        concurrency: int = 50,
+    ) -> None:
+        self._bus, self._queue, self._handler = bus, queue, handler
+        self._limiter, self._limit = limiter, limit
+        self._slots = asyncio.Semaphore(concurrency)
+        self._running: set[asyncio.Task[None]] = set()
+        self._loop: asyncio.Task[None] | None = None
+        self._stopping = False
+        self._link = bus.link(f"take {queue.name}", self._setup)
+        bus.owns(self)
+
+    async def _setup(self, channel: AbstractChannel) -> None:
+        await self._bus.declared()
+        await channel.set_qos(prefetch_count=1)
+        queue = await channel.get_queue(self._queue.name, ensure=False)
+        await self._end_loop()
+        if not self._stopping:
+            self._loop = asyncio.create_task(self._take(queue), name=f"intake {self._queue.name}")
+
+    async def drain(self) -> None:
+        self._stopping = True
+        await self._end_loop()
+        await finish(self._running)
+
+    async def _end_loop(self) -> None:
+        if self._loop is not None:
+            self._loop.cancel()
+            await asyncio.gather(self._loop, return_exceptions=True)
+
+    async def _take(self, queue: AbstractQueue) -> None:
+        """Until the channel ends: wait for work, then for a permit, then take what is first."""
+        try:
+            while True:
+                await self._doorbell(queue)
+                while await self._one(queue):
+                    pass
+        except asyncio.CancelledError:
+            raise
+        except Exception as error:
+            log.warning("intake ends", extra={"queue": queue.name, "error": type(error).__name__})
+            await settle(queue.channel.close)
+
+    async def _doorbell(self, queue: AbstractQueue) -> None:
+        """Return when there is a message, which stays in the queue at its place."""
+        rang: asyncio.Future[AbstractIncomingMessage] = asyncio.get_running_loop().create_future()
+
+        async def ring(incoming: AbstractIncomingMessage) -> None:
+            if not rang.done():
+                rang.set_result(incoming)
+
+        tag = await queue.consume(ring)
+        incoming = await rang
+        # In this order: with the prefetch used up, nothing more can come while it is cancelled.
+        await queue.cancel(tag)
+        await incoming.nack(requeue=True)
+
+    async def _one(self, queue: AbstractQueue) -> bool:
+        """Take one message under one permit; False if there was none."""
+        await self._slots.acquire()
+        permit = None
+        try:
+            permit = await self._permit()
+            # No timeout: one that struck would leave a message on its way to nobody.
+            incoming = await queue.get(fail=False, timeout=None)
+        except BaseException:
+            self._slots.release()
+            if permit is not None:
+                await asyncio.shield(self._limiter.settle(permit))
+            raise
+        if incoming is None:
+            self._slots.release()
+            await self._limiter.settle(permit)
+            return False
+        task = asyncio.create_task(self._dispose(incoming, permit))
+        self._running.add(task)
+        task.add_done_callback(self._running.discard)
+        return True
+
+    async def _permit(self) -> Permit:
+        permit = Permit(self._limit, uuid4().hex)
+        began = time.monotonic()
+        pause = 0.2
+        while True:
+            try:
+                retry_at = await self._limiter.acquire(self._limit, permit.id)
+            except StoreUnavailable:
+                retry_at = time.time() + pause
+                pause = min(pause * 2, 5.0)
+            if not retry_at:
+                metrics.rate_limit_wait.labels(self._queue.name).observe(time.monotonic() - began)
+                return permit
+            # Half a millisecond more than asked for: waking too early costs a round trip.
+            await asyncio.sleep(max(0.0, retry_at - time.time()) + 0.0005)
+
+    async def _dispose(self, incoming: AbstractIncomingMessage, permit: Permit) -> None:
+        async def handler(message: Any, delivery: Delivery) -> None:
+            await self._handler(message, delivery, permit)
+
+        try:
+            await self._bus.dispose(self._queue, incoming, handler)
+        finally:
+            self._slots.release()
+            try:
+                await self._limiter.settle(permit)
+            except StoreUnavailable:
+                # It expires by its lease, which is the safe side.
+                log.warning("permit not settled", extra={"queue": self._queue.name})
+
+
+def take(
+    bus: Bus,
+    queue: Queue,
+    handler: PermitHandler,
+    limiter: Limiter,
+    limit: Limit,
+    *,
+    concurrency: int = 50,
+) -> None:
+    """Consume a queue under its limit, or at full prefetch where it has none."""
+    if limit:
+        Intake(bus, queue, handler, limiter=limiter, limit=limit, concurrency=concurrency)
+        return
+
+    async def unlimited(message: Any, delivery: Delivery) -> None:
+        await handler(message, delivery, Permit(limit, ""))
+
+    Consumer(bus, queue, unlimited, prefetch=concurrency)

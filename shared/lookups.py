@@ -1,0 +1,260 @@
+"""The state of lookups in Redis: flights, their event logs, and who is aboard.
+
+A *lookup* is what an asker has: a task_id, an origin, a deadline. A *flight* is the work: one
+pipeline of stages for one subject, with one event log. Identical lookups share a flight, so a
+flight has one or more askers, and each reads the same log under its own task_id; an event's
+position in the log is its `seq` for every one of them.
+
+    consulta:lookup:{task}          hash: origin, tenant, kind, flight, ended …
+    consulta:flight:{id}            hash: wanted, left, deadline, claim:<step>, seq:<step>, ended …
+    consulta:flight:{id}:log        list of events, without task_id and seq
+    consulta:flight:{id}:askers     hash: task -> origin
+    consulta:inflight:{subject}     the flight under way for a subject
+    consulta:waiting:{queue}        zset: flights waiting to be taken, by time of arrival
+    consulta:scheduled              zset: tasks put off, by the time they start
+    consulta:active:{queue}         zset: flights being worked on, by deadline
+
+Every change is one Lua script, because several processes change a flight at once. The keys of
+the askers are derived inside the scripts, so this needs one Redis, not a Redis Cluster.
+"""
+
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any, Final, Literal
+from uuid import uuid4
+
+from shared.identifiers import Kind
+from shared.messages import STAGES, TERMINAL, Event, Requested, Stage, addressed, encode
+from shared.store import Store, translated
+
+# How long a lookup can be asked for after it ended.
+KEEP_S: Final = 3600
+# What a deadline may come late by before the state of a lookup may go.
+SLACK_S: Final = 600
+
+Status = Literal["PENDING", "STARTED", "SUCCESS", "FAILURE", "REVOKED"]
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What planning said. `before` is the priority the flight had until now."""
+
+    verdict: Literal["leads", "joins", "again", "ended"]
+    flight: str
+    before: int
+
+
+@dataclass(frozen=True)
+class Claim:
+    """Whether an order may be carried out, and until when (Unix seconds)."""
+
+    verdict: Literal["go", "repeat", "drop"]
+    deadline: float
+    priority: int
+
+
+@dataclass(frozen=True)
+class Recorded:
+    """A step's place in the log. `askers` maps task_id to origin."""
+
+    verdict: Literal["new", "again", "ended"]
+    seq: int
+    left: int
+    event: bytes
+    askers: dict[str, str]
+
+
+@dataclass(frozen=True)
+class View:
+    """A lookup as it stands: its events are from the position asked for, addressed to it."""
+
+    task_id: str
+    lookup: dict[str, str]
+    flight: dict[str, str] = field(default_factory=dict)
+    events: list[bytes] = field(default_factory=list)
+
+    @property
+    def status(self) -> Status:
+        ended = self.lookup.get("ended")
+        if ended is None:
+            return "STARTED" if "flight" in self.lookup else "PENDING"
+        if self.lookup.get("revoked"):
+            return "REVOKED"
+        return "SUCCESS" if ended == "completo" else "FAILURE"
+
+    @property
+    def ended(self) -> bool:
+        return "ended" in self.lookup
+
+
+class Lookups:
+    """Every step a lookup can take. All raise StoreUnavailable, and all may be taken again."""
+
+    def __init__(self, store: Store) -> None:
+        self._store = store
+
+    async def accept(self, task: str, lifetime: float, **about: str) -> bool:
+        """Write a lookup down before it is planned, so that it can be asked for at once.
+
+        Returns False if the task_id was known already.
+        """
+        pairs = [part for pair in about.items() for part in pair]
+        return bool(
+            await self._store.run(
+                "accept", [_lookup(task)], _lifetime(lifetime), "created", str(time.time()), *pairs
+            )
+        )
+
+    @translated
+    async def keep(
+        self, task: str, origin: str, kind: Kind, events: Sequence[Event], **about: str
+    ) -> None:
+        """Write down a lookup that was answered at once, whole, so that it can be asked for."""
+        flight = uuid4().hex
+        key, wanted = _flight(flight), [event.type for event in events if event.type in STAGES]
+        pipe = self._store.redis.pipeline(transaction=False)
+        lookup: dict[Any, Any] = {"origin": origin, "kind": kind, "flight": flight, **about}
+        lookup["ended"] = "completo"
+        pipe.hset(_lookup(task), mapping=lookup)
+        pipe.hset(key, mapping={"kind": kind, "wanted": ",".join(wanted), "ended": "completo"})
+        pipe.rpush(f"{key}:log", *(encode(event) for event in events))
+        for name in (_lookup(task), key, f"{key}:log"):
+            pipe.expire(name, KEEP_S)
+        await pipe.execute()
+
+    @translated
+    async def discard(self, task: str) -> None:
+        """Make sure that a lookup nobody was told of is not worked on, should it still arrive."""
+        pipe = self._store.redis.pipeline(transaction=False)
+        pipe.hset(_lookup(task), mapping={"ended": "error", "revoked": "1"})
+        pipe.expire(_lookup(task), KEEP_S)
+        await pipe.execute()
+
+    async def plan(
+        self,
+        request: Requested,
+        digest: str,
+        subject: str,
+        wanted: list[Stage],
+        deadline: float,
+        started: Event,
+    ) -> Plan:
+        """Put a lookup aboard a flight: the one of `subject` under way, or a new one."""
+        verdict, flight, before = await self._store.run(
+            "plan",
+            [_lookup(request.task_id), f"consulta:inflight:{subject}"],
+            request.task_id,
+            uuid4().hex,
+            request.origin,
+            request.kind,
+            digest,
+            ",".join(wanted),
+            len(wanted),
+            round(deadline * 1000),
+            _lifetime(deadline - time.time()),
+            request.priority,
+            encode(started),
+        )
+        return Plan(verdict.decode(), flight.decode(), int(before))
+
+    async def claim(self, flight: str, step: str, order: str, queue: str) -> Claim:
+        """Ask leave to carry out an order for one step of a flight."""
+        keys = [_flight(flight), waiting_key(queue), active_key(queue)]
+        verdict, deadline, priority = await self._store.run("claim", keys, step, order, flight)
+        return Claim(verdict.decode(), int(deadline) / 1000, int(priority))
+
+    async def record(
+        self, flight: str, step: str, event: Event | None, *, counts: bool = False
+    ) -> Recorded:
+        """Append a step's event to the log, once. Without an event: what was recorded before."""
+        terminal = event.type if event is not None and event.type in TERMINAL else ""
+        verdict, seq, left, logged, *pairs = await self._store.run(
+            "record",
+            [_flight(flight)],
+            flight,
+            step,
+            b"" if event is None else encode(event),
+            int(counts),
+            terminal,
+            KEEP_S,
+        )
+        texts = [text.decode() for text in pairs]
+        askers = dict(zip(texts[::2], texts[1::2], strict=True))
+        return Recorded(verdict.decode(), int(seq), int(left), logged, askers)
+
+    async def leave(self, task: str) -> tuple[Literal["unknown", "ended", "alone"], str]:
+        """Give an asker its flight for itself, so that it can end without the others."""
+        arguments = (task, uuid4().hex, KEEP_S)
+        verdict, flight = await self._store.run("leave", [_lookup(task)], *arguments)
+        return verdict.decode(), flight.decode()
+
+    async def view(self, task: str, seen: int = 0) -> View | None:
+        """The lookup and its events after the first `seen`; None if there is no such lookup."""
+        lookup, flight, log = await self._store.run("view", [_lookup(task)], seen)
+        if not lookup:
+            return None
+        events = [addressed(event, task, seen + place) for place, event in enumerate(log, 1)]
+        return View(task, _texts(lookup), _texts(flight), events)
+
+    @translated
+    async def flight(self, flight: str) -> dict[str, str]:
+        """The hash of a flight; empty if there is no such flight."""
+        found = await self._store.hash(_flight(flight))
+        return {key: value.decode() for key, value in found.items()}
+
+    @translated
+    async def log(self, flight: str) -> list[bytes]:
+        """All events of a flight, without task_id and seq."""
+        return await self._store.items(f"{_flight(flight)}:log")
+
+    @translated
+    async def is_open(self, flight: str) -> bool:
+        """Whether anybody still waits for this flight."""
+        pipe = self._store.redis.pipeline(transaction=False)
+        pipe.exists(_flight(flight))
+        pipe.hexists(_flight(flight), "ended")
+        exists, ended = await pipe.execute()
+        return bool(exists) and not ended
+
+    @translated
+    async def rest(self, flight: str, queue: str) -> None:
+        """No longer at work on this flight."""
+        await self._store.redis.zrem(active_key(queue), flight)
+
+    @translated
+    async def schedule(self, task: str, start: float) -> None:
+        """Note that a lookup waits for its time (Unix seconds)."""
+        await self._store.redis.zadd("consulta:scheduled", {task: start})
+
+    @translated
+    async def revoke(self, task: str) -> None:
+        """Note that it was its asker who ended this lookup."""
+        await self._store.redis.hset(_lookup(task), "revoked", "1")
+
+
+def waiting_key(queue: str) -> str:
+    """The zset of flights that wait before a queue."""
+    return f"consulta:waiting:{queue}"
+
+
+def active_key(queue: str) -> str:
+    """The zset of flights a queue's consumers are working on."""
+    return f"consulta:active:{queue}"
+
+
+def _lookup(task: str) -> str:
+    return f"consulta:lookup:{task}"
+
+
+def _flight(flight: str) -> str:
+    return f"consulta:flight:{flight}"
+
+
+def _lifetime(seconds: float) -> int:
+    return max(1, round(seconds)) + SLACK_S
+
+
+def _texts(flat: list[bytes]) -> dict[str, str]:
+    texts = [text.decode() for text in flat]
+    return dict(zip(texts[::2], texts[1::2], strict=True))

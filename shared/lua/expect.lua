@@ -1,0 +1,25 @@
+-- Join the line before a limited queue, and tell when the turn comes at the earliest.
+-- KEYS: waiting, permits   ARGV: now us (0: Redis' own clock), flight, limit, window us, …
+-- Returns 0 if a permit is free for this one, else the time (us) its permit comes free.
+local now = tonumber(ARGV[1])
+if now == 0 then
+  local time = redis.call('TIME')
+  now = time[1] * 1000000 + time[2]
+end
+redis.call('ZADD', KEYS[1], 'NX', string.format('%.0f', now), ARGV[2])
+local place = redis.call('ZRANK', KEYS[1], ARGV[2])
+local turn = 0
+for index = 3, #ARGV, 2 do
+  local limit, window = tonumber(ARGV[index]), tonumber(ARGV[index + 1])
+  local since = string.format('(%.0f', now - window)
+  local ahead = redis.call('ZCOUNT', KEYS[2], since, '+inf') + place
+  if ahead >= limit then
+    -- The permits in use come free one by one, then again a window later.
+    local rounds = math.floor((ahead - limit) / limit)
+    local slot = redis.call('ZRANGEBYSCORE', KEYS[2], since, '+inf', 'WITHSCORES',
+      'LIMIT', (ahead - limit) % limit, 1)
+    local free = slot[2] and math.min(tonumber(slot[2]), now) or now
+    turn = math.max(turn, free + window * (rounds + 1))
+  end
+end
+return string.format('%.0f', turn)

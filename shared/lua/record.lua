@@ -1,0 +1,38 @@
+-- Write down the outcome of a step once: its event gets the next sequence number.
+-- KEYS: flight   ARGV: flight id, step, event, counts (0|1), terminal ('' | type), lifetime s
+-- Returns {verdict, seq, stages left, event, asker, origin, …}; verdict is new, again (it was
+-- written before: that event), or ended (the flight takes no more).
+local key = KEYS[1]
+local flight, step, event, counts, terminal, lifetime = unpack(ARGV)
+local log, askers = key .. ':log', key .. ':askers'
+
+local verdict = 'again'
+local seq = redis.call('HGET', key, 'seq:' .. step)
+if not seq then
+  if event == '' or redis.call('EXISTS', key) == 0 or redis.call('HEXISTS', key, 'ended') == 1 then
+    return {'ended', 0, 0, ''}
+  end
+  verdict = 'new'
+  seq = redis.call('RPUSH', log, event)
+  redis.call('HSET', key, 'seq:' .. step, seq)
+  if counts == '1' then redis.call('HINCRBY', key, 'left', -1) end
+end
+
+if verdict == 'new' and terminal ~= '' then
+  redis.call('HSET', key, 'ended', terminal)
+  local pointer = redis.call('HGET', key, 'pointer')
+  if pointer and redis.call('GET', pointer) == flight then redis.call('DEL', pointer) end
+  for _, task in ipairs(redis.call('HKEYS', askers)) do
+    local lookup = 'consulta:lookup:' .. task
+    if redis.call('EXISTS', lookup) == 1 then
+      redis.call('HSET', lookup, 'ended', terminal)
+      redis.call('EXPIRE', lookup, lifetime)
+    end
+  end
+  for _, name in ipairs({key, log, askers}) do redis.call('EXPIRE', name, lifetime) end
+end
+
+local answer = {verdict, tonumber(seq), tonumber(redis.call('HGET', key, 'left') or 0),
+  redis.call('LINDEX', log, seq - 1)}
+for _, value in ipairs(redis.call('HGETALL', askers)) do answer[#answer + 1] = value end
+return answer

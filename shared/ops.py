@@ -1,0 +1,41 @@
+"""The ops port: is it alive, is it ready, and its metrics."""
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from typing import Final
+
+from aiohttp import web
+from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
+
+from shared.errors import Unavailable
+
+Check = Callable[[], Awaitable[bool]]
+READY: Final = web.AppKey("ready", dict[str, Check])
+# A check that hangs is a check that failed; probes usually wait a second or more.
+CHECK_TIMEOUT: Final = 0.8
+
+
+def ops_application(service: web.Application) -> web.Application:
+    """`/live`, `/ready` with the state of each dependency, `/metrics`."""
+
+    async def live(_: web.Request) -> web.Response:
+        return web.json_response({"status": "ok"})
+
+    async def ready(_: web.Request) -> web.Response:
+        states = {name: await _holds(check) for name, check in service[READY].items()}
+        good = all(states.values())
+        return web.json_response({"ready": good, "checks": states}, status=200 if good else 503)
+
+    async def metrics(_: web.Request) -> web.Response:
+        return web.Response(body=generate_latest(), headers={"Content-Type": CONTENT_TYPE_LATEST})
+
+    app = web.Application()
+    app.add_routes([web.get("/live", live), web.get("/ready", ready), web.get("/metrics", metrics)])
+    return app
+
+
+async def _holds(check: Check) -> bool:
+    try:
+        return await asyncio.wait_for(check(), CHECK_TIMEOUT)
+    except (Unavailable, TimeoutError):
+        return False

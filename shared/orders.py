@@ -1,0 +1,81 @@
+"""Order the next piece of work on a flight, and say so when it has to wait for its limit."""
+
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Final
+from uuid import uuid4
+
+from msgspec import Struct
+
+from shared.bus import Bus
+from shared.limits import Limit, Limiter
+from shared.lookups import waiting_key
+from shared.messages import AnalysisRequested, Outcome, StageRequested, instant
+from shared.reporter import Reporter, event
+from shared.settings import limit, setting
+from shared.topology import ANALYSIS, STAGE_QUEUES, Queue
+
+# Below this a wait is not worth an event of its own.
+_NOTABLE_S: Final = 0.1
+
+
+@dataclass(frozen=True)
+class Rates:
+    """The limits of the queues, over all replicas. Whoever orders or takes work reads them."""
+
+    rate_telegram: Limit = setting(limit("stage.telegram"), "200/min")
+    rate_endereco: Limit = setting(limit("stage.endereco"), "50/min")
+    rate_telefone: Limit = setting(limit("stage.telefone"), "50/min")
+    rate_cadastro: Limit = setting(limit("stage.cadastro"), "50/min")
+    rate_analysis: Limit = setting(limit("analysis.requested"), "20/min")
+
+    @property
+    def of(self) -> Mapping[str, Limit]:
+        """Limits by queue name."""
+        limits = (
+            self.rate_telegram,
+            self.rate_endereco,
+            self.rate_telefone,
+            self.rate_cadastro,
+            self.rate_analysis,
+        )
+        return {limit.name: limit for limit in limits}
+
+
+class Orders:
+    """Publishes work. Ordering twice is safe: the second order's claim is refused."""
+
+    def __init__(self, bus: Bus, limiter: Limiter, reporter: Reporter, rates: Rates) -> None:
+        self._bus, self._limiter, self._reporter = bus, limiter, reporter
+        self._limits = rates.of
+
+    async def stage(self, order: StageRequested, *, without: Outcome = "nao_encontrado") -> None:
+        """Have a stage done.
+
+        Args:
+            without: what it ends as, at once, where there is nothing to look up.
+        """
+        if order.inputs:
+            await self._order(STAGE_QUEUES[order.stage], order, order.flight, order.priority)
+            return
+        ended = event(order.stage, outcome=without)
+        recorded = await self._reporter.report(order.flight, order.stage, ended, counts=True)
+        if recorded.left == 0:
+            await self.analysis(order.flight, order.priority)
+
+    async def analysis(self, flight: str, priority: int) -> None:
+        """Have the result made: the last stage has ended."""
+        order = AnalysisRequested(flight=flight, order=uuid4().hex, priority=priority)
+        await self._order(ANALYSIS, order, flight, priority)
+
+    async def _order(self, queue: Queue, order: Struct, flight: str, priority: int) -> None:
+        turn = await self._limiter.expect(self._limits[queue.name], waiting_key(queue.name), flight)
+        if turn - time.time() > _NOTABLE_S:
+            await self._waits(flight, queue.name.removeprefix("stage."), turn)
+        await self._bus.command(queue, order, priority=priority)
+
+    async def _waits(self, flight: str, step: str, retry_at: float) -> None:
+        name = "analysis" if step == ANALYSIS.name else step
+        waiting = event("aguardando", {"etapa": name, "retry_at": instant(retry_at)})
+        await self._reporter.report(flight, f"aguardando:{name}", waiting)

@@ -1,0 +1,127 @@
+"""Exchanges, queues, priorities and delays, declared once, as data.
+
+A classic queue's `x-max-priority` can be set by argument only and never changed afterwards:
+whoever changes an argument here gives the queue a new name (`stage.endereco.2`), or RabbitMQ
+refuses the declaration on every installation that exists.
+"""
+
+import math
+from dataclasses import dataclass
+from typing import Any, Final
+
+from aio_pika import ExchangeType
+from aio_pika.abc import AbstractChannel
+from msgspec import Struct
+
+from shared.messages import (
+    STAGES,
+    AnalysisRequested,
+    Analyzed,
+    DeadlineReached,
+    Requested,
+    Stage,
+    StageRequested,
+)
+
+LOOKUPS: Final = "lookups"
+EVENTS: Final = "events"
+DEAD: Final = "dead"
+DELIVER: Final = "delay.deliver"
+UNROUTABLE: Final = "unroutable"
+MAX_PRIORITY: Final = 10
+# 2^20 - 1 seconds, a little over 12 days.
+DELAY_LEVELS: Final = 20
+LONGEST_DELAY: Final = 2**DELAY_LEVELS - 1
+
+
+@dataclass(frozen=True)
+class Queue:
+    """A work queue: its name is its routing key on `lookups`, and it carries one type."""
+
+    name: str
+    message: type[Struct]
+
+    @property
+    def dead(self) -> str:
+        """The queue that keeps what this one's consumers could not handle."""
+        return f"{self.name}.dead"
+
+
+REQUESTED: Final = Queue("lookup.requested", Requested)
+ANALYZED: Final = Queue("lookup.analyzed", Analyzed)
+DEADLINE: Final = Queue("lookup.deadline", DeadlineReached)
+ANALYSIS: Final = Queue("analysis.requested", AnalysisRequested)
+STAGE_QUEUES: Final[dict[Stage, Queue]] = {
+    stage: Queue(f"stage.{stage}", StageRequested) for stage in STAGES
+}
+QUEUES: Final = (REQUESTED, *STAGE_QUEUES.values(), ANALYSIS, ANALYZED, DEADLINE)
+
+
+def delay_route(seconds: float, queue: str) -> tuple[str, str]:
+    """Exchange and routing key that bring a message to `queue` after `seconds`, rounded up.
+
+    The key is the delay in binary, most significant bit first, then the queue. A message enters
+    at its highest set bit: on level n a 1 means wait 2^n seconds in that level's queue, a 0 means
+    go straight on to level n-1. The scheme is NServiceBus's delay infrastructure for RabbitMQ.
+
+    Raises:
+        ValueError: longer than LONGEST_DELAY.
+    """
+    whole = math.ceil(seconds)
+    if not 0 <= whole <= LONGEST_DELAY:
+        raise ValueError(f"a delay is 0 to {LONGEST_DELAY} seconds")
+    bits = f"{whole:0{DELAY_LEVELS}b}"
+    entry = f"delay.{whole.bit_length() - 1}" if whole else DELIVER
+    return entry, ".".join((*bits, queue))
+
+
+def event_key(origin: str, task_id: str, event: str) -> str:
+    """Routing key of an event: an asker binds `<origin>.#`."""
+    return f"{origin}.{task_id}.{event}"
+
+
+async def declare(channel: AbstractChannel, queues: tuple[Queue, ...] = QUEUES) -> None:
+    """Make everything that is missing. Idempotent, so every service does it at every connect."""
+    lookups = await channel.declare_exchange(LOOKUPS, ExchangeType.TOPIC, durable=True)
+    await channel.declare_exchange(EVENTS, ExchangeType.TOPIC, durable=True)
+    dead = await channel.declare_exchange(DEAD, ExchangeType.DIRECT, durable=True)
+    await _declare_delays(channel)
+    deliver = await channel.get_exchange(DELIVER, ensure=False)
+    for queue in queues:
+        work = await channel.declare_queue(queue.name, durable=True, arguments=_arguments(queue))
+        await work.bind(lookups, queue.name)
+        await work.bind(deliver, f"#.{queue.name}")
+        grave = await channel.declare_queue(queue.dead, durable=True)
+        await grave.bind(dead, queue.dead)
+
+
+def _arguments(queue: Queue) -> dict[str, Any]:
+    return {
+        "x-max-priority": MAX_PRIORITY,
+        # Ours are buried by hand, with the reason. This is for what the broker itself gives up.
+        "x-dead-letter-exchange": DEAD,
+        "x-dead-letter-routing-key": queue.dead,
+    }
+
+
+async def _declare_delays(channel: AbstractChannel) -> None:
+    """Levels from the shortest up: each binds to the one below, which must exist."""
+    unroutable = await channel.declare_exchange(UNROUTABLE, ExchangeType.FANOUT, durable=True)
+    lost = await channel.declare_queue(f"{UNROUTABLE}.dead", durable=True)
+    await lost.bind(unroutable)
+    # Without an alternate exchange a message for a queue that is gone would block its level.
+    below = await channel.declare_exchange(
+        DELIVER, ExchangeType.TOPIC, durable=True, arguments={"alternate-exchange": UNROUTABLE}
+    )
+    for level in range(DELAY_LEVELS):
+        name = f"delay.{level}"
+        exchange = await channel.declare_exchange(name, ExchangeType.TOPIC, durable=True)
+        queue = await channel.declare_queue(
+            name,
+            durable=True,
+            arguments={"x-message-ttl": 2**level * 1000, "x-dead-letter-exchange": below.name},
+        )
+        skip = "*." * (DELAY_LEVELS - 1 - level)
+        await queue.bind(exchange, f"{skip}1.#")
+        await below.bind(exchange, f"{skip}0.#")
+        below = exchange

@@ -1,0 +1,271 @@
+"""Publishing and consuming on a real broker."""
+
+import asyncio
+import time
+from collections.abc import AsyncIterator
+from typing import Any
+
+import aio_pika
+import pytest
+from aio_pika.abc import AbstractChannel, AbstractIncomingMessage
+from msgspec import Struct
+
+from shared.bus import ATTEMPT, Bus, Consumer, Delivery
+from shared.errors import BusUnavailable, StoreUnavailable
+from shared.intake import Intake
+from shared.limits import Limit, Limiter, Permit
+from shared.store import Store
+from shared.topology import DELAY_LEVELS, DELIVER, LONGEST_DELAY, Queue, declare, delay_route
+from tests.arena import Arena
+
+
+class Note(Struct):
+    text: str
+
+
+NOTES = Queue("test.notes", Note)
+PATIENCE = 20
+
+
+@pytest.fixture
+async def channel(arena: Arena) -> AsyncIterator[AbstractChannel]:
+    """A plain channel beside the bus, as somebody else's service would have one."""
+    async with await aio_pika.connect(arena.amqp_url) as connection:
+        channel = await connection.channel()
+        await declare(channel, (NOTES,))
+        yield channel
+
+
+class Hearer:
+    """A handler that remembers what it was given, and fails as told."""
+
+    def __init__(self, *failures: Exception) -> None:
+        self.heard: list[tuple[str, Delivery]] = []
+        self._failures = list(failures)
+        self._new = asyncio.Event()
+
+    async def __call__(self, note: Note, delivery: Delivery) -> None:
+        if self._failures:
+            raise self._failures.pop(0)
+        self.heard.append((note.text, delivery))
+        self._new.set()
+
+    async def until(self, number: int) -> list[str]:
+        async with asyncio.timeout(PATIENCE):
+            while len(self.heard) < number:
+                self._new.clear()
+                await self._new.wait()
+        return [text for text, _ in self.heard]
+
+
+async def grave(channel: AbstractChannel) -> AbstractIncomingMessage:
+    """The next dead letter, waited for."""
+    arrived: asyncio.Future[AbstractIncomingMessage] = asyncio.get_running_loop().create_future()
+    queue = await channel.get_queue(NOTES.dead)
+
+    async def on_message(incoming: AbstractIncomingMessage) -> None:
+        await incoming.ack()
+        if not arrived.done():
+            arrived.set_result(incoming)
+
+    tag = await queue.consume(on_message)
+    try:
+        return await asyncio.wait_for(arrived, PATIENCE)
+    finally:
+        await queue.cancel(tag)
+
+
+async def test_a_message_reaches_its_handler_with_its_priority(
+    bus: Bus, channel: AbstractChannel
+) -> None:
+    hearer = Hearer()
+    Consumer(bus, NOTES, hearer)
+    await bus.command(NOTES, Note("one"), priority=7)
+    assert await hearer.until(1) == ["one"]
+    assert hearer.heard[0][1].priority == 7
+
+
+async def test_a_message_no_queue_takes_is_an_error(bus: Bus) -> None:
+    with pytest.raises(BusUnavailable):
+        await bus.publish("lookups", "no.such.queue", b"{}")
+
+
+async def test_an_outage_of_ours_is_waited_out_without_an_attempt(
+    bus: Bus, channel: AbstractChannel
+) -> None:
+    hearer = Hearer(StoreUnavailable("away"), StoreUnavailable("still away"))
+    Consumer(bus, NOTES, hearer)
+    await bus.command(NOTES, Note("patient"))
+    assert await hearer.until(1) == ["patient"]
+    assert hearer.heard[0][1].attempt == 1
+
+
+async def test_a_handler_that_fails_gets_the_message_again_later(
+    bus: Bus, channel: AbstractChannel
+) -> None:
+    hearer = Hearer(ValueError("once"))
+    Consumer(bus, NOTES, hearer)
+    await bus.command(NOTES, Note("again"), priority=8)
+    assert await hearer.until(1) == ["again"]
+    delivery = hearer.heard[0][1]
+    assert (delivery.attempt, delivery.priority) == (2, 8)
+
+
+async def test_after_the_last_attempt_the_message_is_buried_with_the_reason(
+    bus: Bus, channel: AbstractChannel
+) -> None:
+    Consumer(bus, NOTES, Hearer(ValueError("for ever")))
+    message = aio_pika.Message(b'{"text":"x"}', headers={ATTEMPT: 5}, message_id="m")
+    await (await channel.get_exchange("lookups")).publish(message, NOTES.name)
+    dead = await grave(channel)
+    assert dead.body == b'{"text":"x"}'
+    assert "for ever" in str(dead.headers["x-reason"])
+    assert "Traceback" in str(dead.headers["x-traceback"])
+
+
+@pytest.mark.parametrize(
+    "body", [b"", b"not json", b"[]", b'{"text":1}', b"{}", b'{"text":"\xff"}', b"[" * 9999]
+)
+async def test_a_body_that_is_no_message_is_buried_at_once_and_blocks_nothing(
+    bus: Bus, channel: AbstractChannel, body: bytes
+) -> None:
+    hearer = Hearer()
+    Consumer(bus, NOTES, hearer)
+    await (await channel.get_exchange("lookups")).publish(aio_pika.Message(body), NOTES.name)
+    await bus.command(NOTES, Note("good"))
+    assert await hearer.until(1) == ["good"]
+    dead = await grave(channel)
+    assert dead.body == body
+    assert dead.headers["x-reason"]
+
+
+async def test_what_was_taken_and_not_acknowledged_comes_again(
+    arena: Arena, channel: AbstractChannel
+) -> None:
+    began = asyncio.Event()
+
+    async def never(_: Note, __: Delivery) -> None:
+        began.set()
+        await asyncio.Event().wait()
+
+    first = Bus(arena.amqp_url, "first")
+    async with first:
+        consumer = Consumer(first, NOTES, never)
+        await first.command(NOTES, Note("kept"))
+        await began.wait()
+        for task in consumer._running:  # the process dies in the middle of its handler
+            task.cancel()
+    async with Bus(arena.amqp_url, "second") as second:
+        hearer = Hearer()
+        Consumer(second, NOTES, hearer)
+        assert await hearer.until(1) == ["kept"]
+
+
+@pytest.mark.parametrize("delay", [1, 2, 3])
+async def test_a_delayed_message_arrives_no_earlier(
+    bus: Bus, channel: AbstractChannel, delay: int
+) -> None:
+    hearer = Hearer()
+    Consumer(bus, NOTES, hearer)
+    began = time.monotonic()
+    await bus.command(NOTES, Note("later"), delay=delay)
+    await hearer.until(1)
+    assert time.monotonic() - began >= delay
+
+
+@pytest.mark.parametrize("seconds", [0.2, 1, 2, 59.5, 86400, LONGEST_DELAY])
+def test_the_levels_a_message_waits_on_add_up_to_its_delay(seconds: float) -> None:
+    exchange, key = delay_route(seconds, "some.queue")
+    *bits, first, second = key.split(".")
+    assert (first, second, len(bits)) == ("some", "queue", DELAY_LEVELS)
+    levels = [DELAY_LEVELS - 1 - place for place, bit in enumerate(bits) if bit == "1"]
+    assert seconds <= sum(2**level for level in levels) < seconds + 1
+    assert exchange == f"delay.{max(levels)}"
+
+
+def test_a_delay_beyond_the_levels_is_refused() -> None:
+    with pytest.raises(ValueError, match="seconds"):
+        delay_route(LONGEST_DELAY + 1, "queue")
+    assert delay_route(0, "queue")[0] == DELIVER
+
+
+async def test_a_delayed_message_for_a_queue_that_is_gone_blocks_no_level(
+    bus: Bus, channel: AbstractChannel
+) -> None:
+    exchange, key = delay_route(1, "no.such.queue")
+    await bus.publish(exchange, key, b"{}")
+    hearer = Hearer()
+    Consumer(bus, NOTES, hearer)
+    await bus.command(NOTES, Note("behind it"), delay=1)
+    assert await hearer.until(1) == ["behind it"]
+
+
+async def test_the_bus_comes_back_after_its_connection_is_lost(
+    bus: Bus, channel: AbstractChannel
+) -> None:
+    hearer = Hearer()
+    Consumer(bus, NOTES, hearer)
+    await bus.command(NOTES, Note("before"))
+    await hearer.until(1)
+    for link in (bus._publisher, *bus._links):
+        lost = await link.channel()
+        await lost.close()
+    async with asyncio.timeout(PATIENCE):
+        while len(hearer.heard) < 2:
+            try:
+                await bus.command(NOTES, Note("after"))
+                await hearer.until(2)
+            except BusUnavailable:
+                continue
+    assert hearer.heard[1][0] == "after"
+
+
+class Taker:
+    """A handler of a limited queue."""
+
+    def __init__(self, store: Store) -> None:
+        self.limiter = Limiter(store)
+        self.hearer = Hearer()
+
+    async def __call__(self, note: Any, delivery: Delivery, permit: Permit) -> None:
+        permit.used = True
+        await self.hearer(note, delivery)
+
+
+async def test_the_highest_priority_goes_when_the_permit_comes(
+    bus: Bus, channel: AbstractChannel, store: Store
+) -> None:
+    taker = Taker(store)
+    limit = Limit.parse("test.notes", "1/1s")
+    assert await taker.limiter.acquire(limit, "somebody else's") == 0
+    await taker.limiter.settle(Permit(limit, "somebody else's", used=True))
+    Intake(bus, NOTES, taker, limiter=taker.limiter, limit=limit)
+    for number in range(5):
+        await bus.command(NOTES, Note(f"low {number}"), priority=1)
+    await bus.command(NOTES, Note("urgent"), priority=10)
+    assert await taker.hearer.until(3) == ["urgent", "low 0", "low 1"]
+
+
+async def test_a_limited_queue_that_was_empty_wakes_for_each_message(
+    bus: Bus, channel: AbstractChannel, store: Store
+) -> None:
+    taker = Taker(store)
+    limit = Limit.parse("test.notes", "100/s")
+    Intake(bus, NOTES, taker, limiter=taker.limiter, limit=limit)
+    for number in range(1, 6):
+        await bus.command(NOTES, Note(str(number)))
+        await taker.hearer.until(number)
+
+
+async def test_a_limited_consumer_holds_no_message_while_it_waits(
+    bus: Bus, channel: AbstractChannel, store: Store
+) -> None:
+    taker = Taker(store)
+    limit = Limit.parse("test.notes", "1/day")
+    assert await taker.limiter.acquire(limit, "the only one") == 0
+    Intake(bus, NOTES, taker, limiter=taker.limiter, limit=limit)
+    await bus.command(NOTES, Note("waiting"))
+    queue = await channel.get_queue(NOTES.name)
+    async with asyncio.timeout(PATIENCE):
+        while (await queue.declare()).message_count != 1:
+            await asyncio.sleep(0)

@@ -1,0 +1,112 @@
+"""The services as real processes, for tests that start, kill and add them."""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Final
+from urllib.error import URLError
+from urllib.request import urlopen
+
+from deploy.local.environment import OPS_PORTS, for_demo
+from deploy.local.ports import free_port
+from deploy.local.servers import Urls
+from tests.arena import Arena
+
+ROOT: Final = Path(__file__).parent.parent
+COMMANDS: Final = {
+    "gateway": ["gateway"],
+    "cache_service": ["cache_service"],
+    "telegram": ["enricher", "telegram"],
+    "endereco": ["enricher", "endereco"],
+    "telefone": ["enricher", "telefone"],
+    "cadastro": ["enricher", "cadastro"],
+    "analyzer": ["analyzer"],
+    "simulator": ["enricher.simulator"],
+}
+# Tests of something else than limits are not to wait for them.
+UNLIMITED: Final = {
+    f"RATE_{queue}": "off" for queue in ("TELEGRAM", "ENDERECO", "TELEFONE", "CADASTRO", "ANALYSIS")
+}
+
+
+class Services:
+    """A set of running services. A name may carry a replica's number: `endereco.2`."""
+
+    def __init__(self, arena: Arena, folder: Path, **extra: str) -> None:
+        local = for_demo(
+            {"PATH": os.environ["PATH"], **UNLIMITED, **extra},
+            Urls(arena.amqp_url, arena.redis_url),
+        )
+        self.env: dict[str, str] = dict(local.env)
+        self.gateway = local.gateway
+        self.simulator = f"http://127.0.0.1:{self.env['SIMULATOR_PORT']}"
+        self._folder = folder
+        self._ports: dict[str, int] = {}
+        self._processes: dict[str, subprocess.Popen[bytes]] = {}
+
+    def start(self, *names: str, **extra: str) -> None:
+        """Start these services, or all of them, and wait until each is ready."""
+        names = names or tuple(COMMANDS)
+        for name in names:
+            self._spawn(name, extra)
+        for name in names:
+            self._wait(name)
+
+    def kill(self, name: str, number: int = signal.SIGKILL) -> None:
+        """End one service, at once, and wait until it has gone."""
+        process = self._processes.pop(name)
+        process.send_signal(number)
+        process.wait(30)
+
+    def stop(self) -> None:
+        """End all of them, and complain of one that does not end in time."""
+        for process in self._processes.values():
+            process.terminate()
+        try:
+            for process in self._processes.values():
+                process.wait(40)
+        finally:
+            for process in self._processes.values():
+                process.kill()
+            self._processes.clear()
+
+    def ops(self, name: str, path: str) -> str:
+        """An address on a service's ops port."""
+        return f"http://127.0.0.1:{self._ports[name]}{path}"
+
+    def log(self, name: str) -> str:
+        """What a service has logged so far."""
+        return (self._folder / f"{name}.log").read_text()
+
+    def pid(self, name: str) -> int:
+        return self._processes[name].pid
+
+    def _spawn(self, name: str, extra: Mapping[str, str]) -> None:
+        kind = name.split(".")[0]
+        env = {**self.env, **extra}
+        if kind in OPS_PORTS:
+            self._ports[name] = int(env[OPS_PORTS[kind]]) if kind == name else free_port()
+            env[OPS_PORTS[kind]] = str(self._ports[name])
+        with (self._folder / f"{name}.log").open("ab") as log:
+            self._processes[name] = subprocess.Popen(
+                [sys.executable, "-m", *COMMANDS[kind]], cwd=ROOT, env=env, stderr=log, stdout=log
+            )
+
+    def _wait(self, name: str) -> None:
+        kind = name.split(".")[0]
+        address = f"{self.simulator}/live" if kind == "simulator" else self.ops(name, "/ready")
+        end = time.monotonic() + 30
+        while time.monotonic() < end:
+            if self._processes[name].poll() is not None:
+                raise AssertionError(f"{name} ended at start:\n{self.log(name)[-2000:]}")
+            try:
+                with urlopen(address, timeout=2) as answer:
+                    if answer.status == 200:
+                        return
+            except (URLError, OSError):
+                time.sleep(0.05)
+        raise AssertionError(f"{name} is not ready:\n{self.log(name)[-2000:]}")
