@@ -61,9 +61,9 @@ class Guarded:
             return await self.breaker.call(lambda: self._once(query, permits, deadline))
 
         def hopeless(error: Exception) -> bool:
+            # A billed call that broke off may have been carried out all the same.
             late = time.time() >= deadline
-            unknown = self.provider.billed and isinstance(error, TimedOut)
-            return late or unknown or isinstance(error, OutOfTime)
+            return late or self.provider.billed or isinstance(error, OutOfTime)
 
         def count(details: object) -> None:
             error = details["exception"] if isinstance(details, dict) else None

@@ -23,8 +23,8 @@ from shared.results import from_cache
 
 log = logging.getLogger(__name__)
 
-# Nobody waits longer than this for an extra.
-PATIENCE: Final = 2.0
+# Seconds anybody waits for an extra. The fetch goes on without them, so the next one has it.
+PATIENCE: Final = 0.25
 
 
 class Reference:
@@ -63,7 +63,8 @@ class Reference:
         return Phones(numbers=[replace(number, **places[number.area_code]) for number in numbers])
 
     async def _place(self, area_code: str) -> dict[str, Any]:
-        if not self._brasilapi.is_configured:
+        # Numbers such as 0800 are nowhere.
+        if not self._brasilapi.is_configured or not area_code:
             return {}
         try:
             state, cities = await asyncio.wait_for(self._cities(area_code), PATIENCE)

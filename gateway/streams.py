@@ -11,19 +11,15 @@ from collections import deque
 from collections.abc import AsyncIterator
 from typing import Final
 
-from aio_pika.abc import AbstractChannel, AbstractIncomingMessage
-
 from gateway.sse import Head, head_of
 from shared.bus import Bus
 from shared.lookups import Lookups
 from shared.messages import TERMINAL
-from shared.topology import EVENTS
 
 ORIGIN: Final = "gateway"
 HEARTBEAT_S: Final = 10.0
 # A lookup has a dozen events; a client that lets so many lie is not reading.
 MAX_PENDING: Final = 64
-MAX_BACKLOG: Final = 100_000
 
 
 class Stream:
@@ -61,21 +57,13 @@ class Relay:
     def __init__(self, bus: Bus, lookups: Lookups) -> None:
         self._lookups = lookups
         self._streams: dict[str, set[Stream]] = {}
-        self._link = bus.link("events", self._listen)
+        bus.listen(f"{ORIGIN}.#", self._on_event, self.wake)
 
-    async def _listen(self, channel: AbstractChannel) -> None:
-        queue = await channel.declare_queue(
-            exclusive=True, auto_delete=True, arguments={"x-max-length": MAX_BACKLOG}
-        )
-        await queue.bind(EVENTS, f"{ORIGIN}.#")
-        await queue.consume(self._on_message, no_ack=True)
-        # What was published while nobody listened stands in the logs.
-        self.wake()
-
-    async def _on_message(self, incoming: AbstractIncomingMessage) -> None:
-        streams = self._streams.get((incoming.routing_key or "").split(".")[1])
+    async def _on_event(self, key: str, body: bytes) -> None:
+        """Hand an event to its streams. The key is `gateway.<task_id>.<type>`."""
+        streams = self._streams.get(key.split(".")[1])
         if streams:
-            item = (head_of(incoming.body), incoming.body)
+            item = (head_of(body), body)
             for stream in streams:
                 stream.offer(item)
 

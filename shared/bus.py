@@ -39,6 +39,8 @@ HEARTBEAT: Final = 15
 CONFIRM_TIMEOUT: Final = 10.0
 # Long enough for a provider's slowest answer, so that a stop rarely makes work twice.
 DRAIN_TIMEOUT: Final = 15.0
+# Events a listener may have waiting at the broker; the oldest go first.
+MAX_BACKLOG: Final = 100_000
 # Every way aio-pika says that the broker is not there.
 _AWAY: Final = (AMQPError, ConnectionError, OSError, TimeoutError, RuntimeError)
 
@@ -186,6 +188,35 @@ class Bus:
         self._links.append(link)
         link.open()
         return link
+
+    def listen(
+        self,
+        pattern: str,
+        on_event: Callable[[str, bytes], Awaitable[None]],
+        on_gap: Callable[[], None],
+    ) -> None:
+        """Hear events without keeping any: what is missed stands in the logs.
+
+        Args:
+            pattern: binding on `events`, e.g. `billing.#`.
+            on_event: gets the routing key and the body.
+            on_gap: called whenever listening begins, so also after every loss.
+        """
+
+        async def setup(channel: AbstractChannel) -> None:
+            await self.declared()
+            queue = await channel.declare_queue(
+                exclusive=True, auto_delete=True, arguments={"x-max-length": MAX_BACKLOG}
+            )
+            await queue.bind(EVENTS, pattern)
+
+            async def on_message(incoming: AbstractIncomingMessage) -> None:
+                await on_event(incoming.routing_key or "", incoming.body)
+
+            await queue.consume(on_message, no_ack=True)
+            on_gap()
+
+        self.link("events", setup)
 
     def owns(self, consumer: "Closable") -> None:
         """Drain this consumer before the bus closes."""

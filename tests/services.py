@@ -86,7 +86,7 @@ class Services:
         return self._processes[name].pid
 
     def _spawn(self, name: str, extra: Mapping[str, str]) -> None:
-        kind = name.split(".")[0]
+        kind = name.split(".", maxsplit=1)[0]
         env = {**self.env, **extra}
         if kind in OPS_PORTS:
             self._ports[name] = int(env[OPS_PORTS[kind]]) if kind == name else free_port()
@@ -97,7 +97,7 @@ class Services:
             )
 
     def _wait(self, name: str) -> None:
-        kind = name.split(".")[0]
+        kind = name.split(".", maxsplit=1)[0]
         address = f"{self.simulator}/live" if kind == "simulator" else self.ops(name, "/ready")
         end = time.monotonic() + 30
         while time.monotonic() < end:

@@ -4,6 +4,7 @@ They all republish the open data of Receita Federal, under the field names of it
 differ in the wording and in the types.
 """
 
+import re
 from typing import Any, Final
 
 from enricher.failures import Malformed
@@ -60,6 +61,11 @@ def address(said: Fields, *, street_type: str, ibge: str = "") -> Address | None
 def phone(*parts: Any) -> str | None:
     """Area code and number as bare digits, without the zero that trunk calls begin with."""
     return "".join(digits(part) or "" for part in parts).lstrip("0") or None
+
+
+def company_name(value: Any) -> str | None:
+    """The registered name, without the CPF in which those of sole traders used to end."""
+    return re.sub(r"\s*\b\d{11}$", "", text(value) or "") or None
 
 
 def email(value: Any) -> str | None:

@@ -4,21 +4,22 @@ Providers add fields, leave them out and change their types. None of that may lo
 is otherwise good, so every reader takes anything and gives None for what it cannot use.
 """
 
-import math
 import re
 from datetime import datetime
 from typing import Any, Final
 
 Fields = dict[str, Any]
 
-_PLAIN: Final = re.compile(r"[0-9]+([.,][0-9]{1,2})?")
-_THOUSANDS: Final = re.compile(r"[0-9]{1,3}(\.[0-9]{3})+(,[0-9]{1,2})?")
+_LARGEST: Final = 10**18
+_PLAIN: Final = re.compile(r"[0-9]{1,18}([.,][0-9]{1,2})?")
+_THOUSANDS: Final = re.compile(r"[0-9]{1,3}(\.[0-9]{3}){1,5}(,[0-9]{1,2})?")
 
 
 def text(value: Any) -> str | None:
     """A string without the padding of fixed-width sources; "" is None."""
     if isinstance(value, int) and not isinstance(value, bool):
-        value = str(value)
+        # Python refuses to print the longest of numbers.
+        value = str(value) if abs(value) < _LARGEST else ""
     return " ".join(value.split()) or None if isinstance(value, str) else None
 
 
@@ -51,7 +52,7 @@ def date(value: Any, form: str = "%Y-%m-%d") -> str | None:
 def amount(value: Any) -> float | None:
     """Reais, from a number, "1000.00", "1000,00" or "1.000,00"."""
     if isinstance(value, int | float) and not isinstance(value, bool):
-        return float(value) if math.isfinite(value) else None
+        return float(value) if abs(value) < _LARGEST else None
     found = text(value) or ""
     if _THOUSANDS.fullmatch(found):
         found = found.replace(".", "")

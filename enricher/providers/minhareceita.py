@@ -8,7 +8,16 @@ from typing import ClassVar, Final
 
 from enricher.http import call
 from enricher.providers.base import Answer, Provider, Query
-from enricher.providers.company import activity, address, complete, email, partners, phone, size
+from enricher.providers.company import (
+    activity,
+    address,
+    company_name,
+    complete,
+    email,
+    partners,
+    phone,
+    size,
+)
 from enricher.providers.fields import Fields, amount, date, digits, objects, text, words, yes
 from enricher.providers.replies import checked
 from shared.records import Registration
@@ -43,7 +52,7 @@ def registration(said: Fields) -> Registration:
     ]
     return complete(
         Registration(
-            name=text(said.get("razao_social")),
+            name=company_name(said.get("razao_social")),
             trade_name=text(said.get("nome_fantasia")),
             status=status or _STATUS.get(digits(said.get("situacao_cadastral")) or ""),
             status_since=date(said.get("data_situacao_cadastral")),

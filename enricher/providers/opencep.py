@@ -1,7 +1,8 @@
 """OpenCEP: addresses by CEP, as static files behind a CDN.
 
 Format: `v1/` of https://github.com/SeuAliado/OpenCEP; a CEP without a file is a 404 with
-`{"error": true}`.
+`{"error": true}`. That is no proof that a CEP does not exist: new ones are missing for a while, and
+its CDN has answered 404 for ones that are there (SeuAliado/OpenCEP#14, #18, #25, #29, #36).
 """
 
 from typing import ClassVar
@@ -21,4 +22,4 @@ class OpenCEP(Provider):
     async def fetch(self, query: Query) -> Answer:
         url = f"{self._base}/v1/{query.value}"
         reply = await call(self._session, "GET", url, timeout=self.timeout)
-        return Answer(address(checked(reply, error_key="error").read(Fields)))
+        return Answer(address(checked(reply, error_key="error", confirmed=False).read(Fields)))

@@ -8,7 +8,16 @@ from typing import ClassVar
 
 from enricher.http import call
 from enricher.providers.base import Answer, Provider, Query
-from enricher.providers.company import activity, address, complete, email, partners, phone, size
+from enricher.providers.company import (
+    activity,
+    address,
+    company_name,
+    complete,
+    email,
+    partners,
+    phone,
+    size,
+)
 from enricher.providers.fields import Fields, amount, date, items, objects, text, words, yes
 from enricher.providers.replies import checked
 from shared.records import Registration
@@ -41,7 +50,7 @@ def _registration(said: Fields) -> Registration:
     ]
     return complete(
         Registration(
-            name=text(said.get("razao_social")),
+            name=company_name(said.get("razao_social")),
             trade_name=text(said.get("nome_fantasia")),
             status=words(said.get("situacao_cadastral")),
             status_since=date(said.get("data_situacao_cadastral")),

@@ -106,10 +106,7 @@ def _cep(call: Call, more: dict[str, Any]) -> web.Response:
             "neighborhood": found.district,
             "street": found.street,
             "service": "open-cep",
-            "ibge": {
-                "city": {"code": found.city.ibge, "name": found.city.name},
-                "state": {"code": found.city.ibge[:2], "name": STATES[found.city.uf].name},
-            },
+            "ibge": {"city": found.city.ibge, "state": found.city.ibge[:2]},
             **more,
         },
     )

@@ -5,7 +5,7 @@ import json
 import sys
 from collections.abc import Iterator
 from dataclasses import replace
-from typing import Any
+from typing import Any, Final
 
 import msgspec
 import pytest
@@ -25,7 +25,22 @@ from tests.contract.served import KEY, PROVIDERS, Example, examples, made, serve
 ALL = examples()
 ONLINE = [example for example in ALL if "request" in example.content]
 # What a field may turn into from one day to the next.
-ODD = (None, True, 0, 7, 1.5, "", "x", "0", [], {}, [None], [[]], [{}], {"codigo": []})
+ODD: Final[tuple[Any, ...]] = (
+    None,
+    True,
+    0,
+    7,
+    1.5,
+    "",
+    "x",
+    "0",
+    [],
+    {},
+    [None],
+    [[]],
+    [{}],
+    {"codigo": []},
+)
 
 
 @pytest.mark.parametrize("name", sorted(PROVIDERS))
@@ -88,7 +103,7 @@ async def test_whatever_a_field_turns_into_the_answer_is_a_record_or_a_failure(
         monkeypatch.setattr(sys.modules[f"enricher.providers.{module}"], "call", call)
     async with ClientSession() as http:
         provider = made(example.provider, "http://127.0.0.1", http)
-        kinds = set()
+        kinds: set[type] = set()
         for body in _variants(example.content["body"]):  # noqa: B007 - read by `call`
             try:
                 answer = await provider.fetch(example.query)
@@ -98,7 +113,7 @@ async def test_whatever_a_field_turns_into_the_answer_is_a_record_or_a_failure(
                 kinds.add(Answer)
                 # What is stored today has to be readable tomorrow.
                 stored = msgspec.json.encode(answer.record)
-                assert msgspec.json.decode(stored, type=RECORDS[example.query.stage])
+                msgspec.json.decode(stored, type=RECORDS[example.query.stage])
         assert Answer in kinds
 
 

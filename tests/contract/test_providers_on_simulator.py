@@ -42,7 +42,7 @@ CONFIRMED: Final = {
     "minhareceita": False,
     "opencnpj": True,
     "brasilapi": False,
-    "opencep": True,
+    "opencep": False,
     "viacep": True,
 }
 ASKED: Final = [
@@ -79,7 +79,8 @@ async def simulated() -> AsyncIterator[Simulated]:
     async def at_once(_: float) -> None:
         pass
 
-    async with TestServer(build(sleep=at_once)) as server, session() as http:
+    server = TestServer(build(sleep=at_once))
+    async with server, session() as http:
         yield Simulated(server, http)
 
 
