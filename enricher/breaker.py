@@ -18,7 +18,7 @@ from typing import Final, Literal, TypeVar
 from aiobreaker import CircuitBreaker, CircuitBreakerError, CircuitBreakerListener
 from aiobreaker.state import CircuitBreakerBaseState, CircuitBreakerState
 
-from enricher.failures import Failure, Outage
+from enricher.failures import Failure, NotCalled, Outage
 from shared import metrics
 
 Result = TypeVar("Result")
@@ -32,7 +32,7 @@ _STATES: Final[dict[CircuitBreakerState, State]] = {
 _GAUGE: Final[dict[State, int]] = {"FECHADO": 0, "MEIO_ABERTO": 1, "ABERTO": 2}
 
 
-class CircuitOpen(Failure):
+class CircuitOpen(NotCalled):
     """The provider is not asked at present; `retry_in` seconds from now it may be."""
 
     reason = "circuit_open"
@@ -138,6 +138,15 @@ class Breaker(CircuitBreakerListener):  # type: ignore[misc]  # untyped package
             if probing:
                 self._end_probe()
 
+    def check(self) -> None:
+        """Whether a call may be tried; cheap, so that nothing is spent on one that may not.
+
+        Raises:
+            CircuitOpen: it may not.
+        """
+        if self.retry_in > 0:
+            raise CircuitOpen(self.retry_in, self.cause)
+
     def pause(self, seconds: float, cause: str) -> None:
         """Make no call for a while, because the provider said so. Not a failure of it."""
         self._paused_until = max(self._paused_until, self._clock() + seconds)
@@ -150,15 +159,10 @@ class Breaker(CircuitBreakerListener):  # type: ignore[misc]  # untyped package
 
     def _admit(self) -> bool:
         """Let the call pass, or raise. Returns whether it is the probe."""
-        now = self._clock()
-        if self._paused_until > now:
-            raise CircuitOpen(self._paused_until - now, self.cause)
-        state = self._circuit.current_state
-        if state is CircuitBreakerState.CLOSED:
+        self.check()
+        if self._circuit.current_state is CircuitBreakerState.CLOSED:
             return False
-        if self.retry_in > 0:
-            raise CircuitOpen(self.retry_in, self.cause)
-        self._probe_until = now + self.policy.probe_lease
+        self._probe_until = self._clock() + self.policy.probe_lease
         self._circuit.half_open()
         return True
 

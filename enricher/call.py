@@ -1,7 +1,8 @@
-"""One provider's answer to one query: retry(breaker(permit, timeout, HTTP)).
+"""One provider's answer to one query: retry(permits, breaker(timeout(HTTP))).
 
 The retry is outermost, so that every try asks the breaker and counts in it: around the retry, a
-breaker would see one failure in place of four, and learn of an outage four times as late.
+breaker would see one failure in place of four, and learn of an outage four times as late. The
+permits stand outside the breaker, which would take the wait for one for a slow provider.
 """
 
 import asyncio
@@ -23,6 +24,8 @@ from shared import metrics
 TRIES_ALONE: Final = 5
 TRIES_WITH_FALLBACK: Final = 3
 
+Wanted = Callable[[], Awaitable[bool]]
+
 
 @dataclass(frozen=True)
 class Guarded:
@@ -38,32 +41,26 @@ class Guarded:
         *,
         deadline: float,
         alone: bool,
-        wanted: Callable[[], Awaitable[bool]],
+        wanted: Wanted,
     ) -> Answer:
         """Ask until there is an answer, or no sense in asking on.
 
         Args:
             deadline: Unix seconds by which the stage has to end.
             alone: no other provider is left to ask.
-            wanted: whether anybody still waits; asked before each further try.
+            wanted: whether anybody still waits; asked before each call but the first.
 
         Raises:
             Failure: the last one, or CircuitOpen.
         """
         name = self.provider.name
-        tries = 0
 
         async def attempt() -> Answer:
-            nonlocal tries
-            tries += 1
-            if tries > 1 and not await wanted():
-                raise OutOfTime("nobody waits any more")
-            return await self.breaker.call(lambda: self._once(query, permits, deadline))
+            return await self._once(query, permits, deadline, alone=alone, wanted=wanted)
 
-        def hopeless(error: Exception) -> bool:
+        def hopeless(_: Exception) -> bool:
             # A billed call that broke off may have been carried out all the same.
-            late = time.time() >= deadline
-            return late or self.provider.billed or isinstance(error, OutOfTime)
+            return self.provider.billed or time.time() >= deadline
 
         def count(details: object) -> None:
             error = details["exception"] if isinstance(details, dict) else None
@@ -83,12 +80,27 @@ class Guarded:
         answer: Answer = await retrying(attempt)()
         return answer
 
-    async def _once(self, query: Query, permits: Permits, deadline: float) -> Answer:
-        permit = await permits.next(deadline)
+    async def _once(
+        self, query: Query, permits: Permits, deadline: float, *, alone: bool, wanted: Wanted
+    ) -> Answer:
+        self.breaker.check()
+        # Where somebody else can be asked, nobody waits for this credential's quota.
+        quota = await permits.quota(self.provider.rate, deadline if alone else 0)
+        granted = [quota]
         try:
-            limit = min(self.provider.timeout, max(0.05, deadline - time.time()))
-            return await asyncio.wait_for(self.provider.fetch(query), limit)
-        except TimeoutError:
-            raise TimedOut("no answer in time") from None
+            granted.append(await permits.next(deadline))
+            if granted[-1] is not permits.first and not await wanted():
+                raise OutOfTime("nobody waits any more")
+
+            async def fetch() -> Answer:
+                for permit in granted:
+                    permit.used = True
+                limit = min(self.provider.timeout, max(0.05, deadline - time.time()))
+                try:
+                    return await asyncio.wait_for(self.provider.fetch(query), limit)
+                except TimeoutError:
+                    raise TimedOut("no answer in time") from None
+
+            return await self.breaker.call(fetch)
         finally:
-            await asyncio.shield(permits.settle(permit))
+            await asyncio.shield(permits.settle(*granted))

@@ -1,12 +1,12 @@
 """One stage: its providers in turn, then what the cache still has, then what can be said."""
 
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 import msgspec
 
 from enricher.breaker import CircuitOpen
-from enricher.call import Guarded
+from enricher.call import Guarded, Wanted
 from enricher.failures import (
     BadCredential,
     Blocked,
@@ -16,12 +16,10 @@ from enricher.failures import (
     NotFound,
     RateLimited,
 )
-from enricher.permits import OutOfTime, Permits
+from enricher.permits import OutOfQuota, OutOfTime, Permits
 from enricher.providers.base import Answer, Query
 from shared.cache import Entry
 from shared.messages import Attempt, Event, Outcome, Stage, now
-
-Wanted = Callable[[], Awaitable[bool]]
 
 
 @dataclass
@@ -100,7 +98,7 @@ def _outcome(failure: Failure) -> Outcome:
             return "nao_configurado"
         case OutOfTime():
             return "expirado"
-        case RateLimited() | CircuitOpen(cause="rate_limited"):
+        case RateLimited() | OutOfQuota() | CircuitOpen(cause="rate_limited"):
             return "limitado"
         case _:
             return "indisponivel"

@@ -7,6 +7,7 @@ Failure
 ├── NotConfigured   its operator gave no address or key
 ├── BadCredential   401 or 403: every call would fail alike until the key is mended
 ├── Challenged      an edge answered in its place with a web page; every call would fail alike
+├── NotCalled       it was not asked: circuit open, no permit, no time; says nothing about it
 ├── RateLimited     429: it says when to come back
 └── Outage          the provider's fault, and the one class that feeds the breaker
     ├── ServerError     5xx
@@ -52,6 +53,10 @@ class BadCredential(Failure):
 
 class Challenged(Failure):
     reason = "challenged"
+
+
+class NotCalled(Failure):
+    reason = "not_called"
 
 
 class RateLimited(Failure):

@@ -55,7 +55,10 @@ class Handlers:
             recorded = await self.lookups.record(order.flight, self.stage, None)
             await self.reporter.tell(recorded)
         else:
-            event = await self._do(order, claim, Permits(self.limiter, permit))
+            permits = Permits(
+                self.limiter, permit, lambda at: self.orders.waits(order.flight, self.stage, at)
+            )
+            event = await self._do(order, claim, permits)
             recorded = await self.reporter.report(order.flight, self.stage, event, counts=True)
             if recorded.verdict == "new":
                 self._count(event)

@@ -71,11 +71,12 @@ class Orders:
 
     async def _order(self, queue: Queue, order: Struct, flight: str, priority: int) -> None:
         turn = await self._limiter.expect(self._limits[queue.name], waiting_key(queue.name), flight)
-        if turn - time.time() > _NOTABLE_S:
-            await self._waits(flight, queue.name.removeprefix("stage."), turn)
+        step = queue.name.removeprefix("stage.")
+        await self.waits(flight, "analysis" if queue is ANALYSIS else step, turn)
         await self._bus.command(queue, order, priority=priority)
 
-    async def _waits(self, flight: str, step: str, retry_at: float) -> None:
-        name = "analysis" if step == ANALYSIS.name else step
-        waiting = event("aguardando", {"etapa": name, "retry_at": instant(retry_at)})
-        await self._reporter.report(flight, f"aguardando:{name}", waiting)
+    async def waits(self, flight: str, step: str, retry_at: float) -> None:
+        """Say, once for each step, that a limit makes it wait until then (Unix seconds)."""
+        if retry_at - time.time() > _NOTABLE_S:
+            waiting = event("aguardando", {"etapa": step, "retry_at": instant(retry_at)})
+            await self._reporter.report(flight, f"aguardando:{step}", waiting)

@@ -13,6 +13,7 @@ import aiohttp
 
 from shared.errors import InvalidSetting
 from shared.identifiers import Kind
+from shared.limits import Limit
 from shared.messages import Stage
 from shared.records import Record
 from shared.settings import LOOPBACK, Secret
@@ -44,10 +45,11 @@ class Answer:
 
 @dataclass(frozen=True)
 class Access:
-    """Where a provider is and what opens it, from `PROVIDER_<NAME>_URL` and `_KEY`."""
+    """Where a provider is, what opens it, and how often: `PROVIDER_<NAME>_URL`, `_KEY`, `_RATE`."""
 
     url: str
     key: Secret
+    rate: Limit = Limit("")
 
 
 class Provider(ABC):
@@ -82,6 +84,7 @@ class Provider(ABC):
         self._base = access.url.rstrip("/")
         self._key = access.key
         self._session = session
+        self.rate = access.rate
 
     @property
     def is_configured(self) -> bool:

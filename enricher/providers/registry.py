@@ -2,9 +2,11 @@
 
 A provider is found by being in this folder. Its address and key are the variables
 `PROVIDER_<NAME>_URL` (`off` for one that must not be asked), `PROVIDER_<NAME>_KEY` and
-`PROVIDER_<NAME>_KEY_FILE`, where <NAME> is its name in capitals.
+`PROVIDER_<NAME>_KEY_FILE`, where <NAME> is its name in capitals. `PROVIDER_<NAME>_RATE` is the
+limit of that credential, over all processes that use it: `3/min,500/day`, or `off`.
 """
 
+import hashlib
 import importlib
 import inspect
 import pkgutil
@@ -18,7 +20,7 @@ from enricher.providers.base import Access, Provider
 from shared.errors import InvalidSetting
 from shared.identifiers import Kind
 from shared.messages import Stage
-from shared.settings import Secret, read, secret
+from shared.settings import Secret, limit, read, secret
 from shared.settings import url as web_address
 
 
@@ -81,7 +83,13 @@ def _access(environ: Mapping[str, str], provider: type[Provider]) -> Access:
     # A stray line end would fail each call, in the HTTP client and with the key in the error.
     if not key.reveal().isascii() or not (key.reveal() or " ").isprintable():
         raise InvalidSetting(f"{prefix}_KEY: the value cannot be used; give printable ASCII")
-    return Access(address.reveal(), key)
+    rate = read(environ, f"{prefix}_RATE", limit(f"provider.{provider.name}.{_tag(key)}"), "off")
+    return Access(address.reveal(), key, rate)
+
+
+def _tag(key: Secret) -> str:
+    """What tells credentials apart in the store without giving them away."""
+    return hashlib.sha256(key.reveal().encode()).hexdigest()[:12]
 
 
 def _address(text: str) -> Secret:
