@@ -8,6 +8,7 @@ from analyzer.handlers import Handlers
 from analyzer.settings import Settings
 from shared.app import BUS, LIMITER, LOOKUPS, base
 from shared.intake import take
+from shared.orders import Orders
 from shared.reporter import Reporter
 from shared.topology import ANALYSIS
 
@@ -18,8 +19,10 @@ def build(settings: Settings) -> web.Application:
 
     async def consumers(app: web.Application) -> AsyncIterator[None]:
         bus, lookups = app[BUS], app[LOOKUPS]
-        handlers = Handlers(bus, lookups, Reporter(bus, lookups))
-        take(bus, ANALYSIS, handlers.on_analysis_requested, app[LIMITER], settings.rate_analysis)
+        reporter, limiter = Reporter(bus, lookups), app[LIMITER]
+        orders = Orders(bus, limiter, reporter, settings)
+        handlers = Handlers(bus, lookups, reporter, orders)
+        take(bus, ANALYSIS, handlers.on_analysis_requested, limiter, settings.rate_analysis)
         yield
 
     app.cleanup_ctx.append(consumers)

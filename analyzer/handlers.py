@@ -10,6 +10,7 @@ from shared.identifiers import Kind
 from shared.limits import Permit
 from shared.lookups import Lookups
 from shared.messages import STAGES, AnalysisRequested, Analyzed, decode_event
+from shared.orders import Orders
 from shared.reporter import Reporter, event
 from shared.topology import ANALYSIS, ANALYZED
 
@@ -21,12 +22,14 @@ class Handlers:
     bus: Bus
     lookups: Lookups
     reporter: Reporter
+    orders: Orders
 
     async def on_analysis_requested(
         self, order: AnalysisRequested, _: Delivery, permit: Permit
     ) -> None:
         """Every stage has ended: merge them, say `analysis`, and pass the flight on."""
         claim = await self.lookups.claim(order.flight, "analysis", order.order, ANALYSIS.name)
+        await self.orders.hurry(ANALYSIS, claim.overdue)
         if claim.verdict == "drop":
             return
         if claim.verdict == "repeat":

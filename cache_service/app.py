@@ -1,16 +1,22 @@
 """The cache_service, put together."""
 
+import asyncio
 from collections.abc import AsyncIterator
 
 from aiohttp import web
 
 from cache_service.handlers import Handlers
+from cache_service.jobs import Jobs
 from cache_service.planner import Planner
 from cache_service.settings import Settings
-from shared.app import BUS, CACHE, LIMITER, LOOKUPS, base
+from shared import metrics
+from shared.app import BUS, CACHE, LIMITER, LOOKUPS, STORE, base
 from shared.bus import Consumer
+from shared.ops import REFRESH, Refresh
 from shared.orders import Orders
+from shared.queues import Queues
 from shared.reporter import Reporter
+from shared.schedule import Scheduler
 from shared.topology import ANALYZED, DEADLINE, REQUESTED
 
 
@@ -34,7 +40,27 @@ def build(settings: Settings) -> web.Application:
         Consumer(bus, REQUESTED, handlers.on_requested)
         Consumer(bus, ANALYZED, handlers.on_analyzed)
         Consumer(bus, DEADLINE, handlers.on_deadline)
+        queues = Queues(bus, app[STORE], settings.of)
+        app[REFRESH] = [_gauges(queues)]
+        scheduler = Scheduler(app[STORE], Jobs(app[STORE], cache, queues).all())
+        running = asyncio.create_task(_schedule(scheduler, settings.run_at_start))
         yield
+        running.cancel()
+        await asyncio.gather(running, return_exceptions=True)
 
     app.cleanup_ctx.append(consumers)
     return app
+
+
+async def _schedule(scheduler: Scheduler, at_start: tuple[str, ...]) -> None:
+    for name in at_start:
+        await scheduler.run_now(name)
+    await scheduler.run()
+
+
+def _gauges(queues: Queues) -> Refresh:
+    async def refresh() -> None:
+        for name, ready in (await queues.depths()).items():
+            metrics.queue_messages.labels(name).set(ready)
+
+    return refresh

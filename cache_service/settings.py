@@ -2,9 +2,19 @@
 
 from dataclasses import dataclass
 
+from shared.jobs import JOBS
 from shared.messages import Stage
 from shared.orders import Rates
 from shared.settings import Common, port, seconds, setting
+
+
+def job_names(text: str) -> tuple[str, ...]:
+    """Names of periodic jobs."""
+    names = tuple(filter(None, (part.strip() for part in text.split(","))))
+    known = [name for name, _ in JOBS]
+    if any(name not in known for name in names):
+        raise ValueError(f"the jobs are {', '.join(known)}")
+    return names
 
 
 @dataclass(frozen=True)
@@ -18,6 +28,9 @@ class Settings(Rates, Common):
     ttl_cadastro: float = setting(seconds, "7d")
     # An authoritative "not found" may be wrong tomorrow.
     ttl_not_found: float = setting(seconds, "1h")
+
+    # Periodic jobs to run once at start, beside their schedule: names with commas between.
+    run_at_start: tuple[str, ...] = setting(job_names, "")
 
     @property
     def ttl(self) -> dict[Stage, float]:

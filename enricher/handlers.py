@@ -49,6 +49,7 @@ class Handlers:
     async def on_stage_requested(self, order: StageRequested, _: Delivery, permit: Permit) -> None:
         """Do the stage, say so, and order what comes next."""
         claim = await self.lookups.claim(order.flight, self.stage, order.order, self.queue.name)
+        await self.orders.hurry(self.queue, claim.overdue)
         if claim.verdict == "drop":
             return
         if claim.verdict == "repeat":

@@ -2,6 +2,7 @@
 
 from aiohttp import web
 
+from gateway.answers import json_answer
 from gateway.bodies import read_json
 from shared.app import CACHE
 from shared.errors import InvalidInput
@@ -12,7 +13,7 @@ routes = web.RouteTableDef()
 @routes.get("/api/cache/estatisticas")
 async def statistics(request: web.Request) -> web.Response:
     """`total_keys`, `hits`, `misses`, `memory_used`."""
-    return web.json_response(await request.app[CACHE].statistics())
+    return json_answer(await request.app[CACHE].statistics())
 
 
 @routes.post("/api/cache/invalidar")
@@ -27,10 +28,10 @@ async def invalidate(request: web.Request) -> web.Response:
             removed = await cache.invalidate(kind, identifier)
         case _:
             raise InvalidInput("padrao", "envie padrao, ou tipo e identificador")
-    return web.json_response({"removidas": removed})
+    return json_answer({"removidas": removed})
 
 
 @routes.post("/api/cache/versao")
 async def raise_version(request: web.Request) -> web.Response:
     """Make everything cached before invalid, in every process at once."""
-    return web.json_response({"versao": await request.app[CACHE].raise_version()})
+    return json_answer({"versao": await request.app[CACHE].raise_version()})

@@ -9,6 +9,7 @@ import msgspec
 from aiohttp import web
 
 from gateway import sse
+from gateway.answers import json_answer
 from gateway.bodies import lookup_from, read_json
 from gateway.problems import Problem
 from gateway.streams import ORIGIN, Relay, Stream
@@ -61,11 +62,11 @@ async def ask(request: web.Request) -> web.Response:
             "cache": True,
             "resultado": known[-1].data,
         }
-        return _json(answer)
+        return json_answer(answer)
     await _publish(request.app, task_id, asked)
     where = f"/api/consultas/{task_id}/eventos"
     answer = {"task_id": task_id, "status": "PENDING", "eventos": where}
-    return _json(answer, status=202, headers={"Location": f"/api/consultas/{task_id}"})
+    return json_answer(answer, status=202, headers={"Location": f"/api/consultas/{task_id}"})
 
 
 @routes.get("/api/consultas/{task_id}/eventos")
@@ -96,7 +97,7 @@ async def look(request: web.Request) -> web.Response:
         "resultado": result,
         "etapas": _stages(view, events),
     }
-    return _json(answer)
+    return json_answer(answer)
 
 
 @routes.delete("/api/consultas/{task_id}")
@@ -113,7 +114,7 @@ async def cancel(request: web.Request) -> web.Response:
         verdict = "ended" if recorded.verdict == "ended" else "alone"
     if verdict != "alone" and view.status != "REVOKED":
         raise Problem(409, "a consulta já terminou")
-    return _json({"task_id": view.task_id, "status": "REVOKED"})
+    return json_answer({"task_id": view.task_id, "status": "REVOKED"})
 
 
 async def _known(app: web.Application, asked: Lookup) -> list[Event] | None:
@@ -208,14 +209,3 @@ def _stages(view: View, events: Sequence[Event]) -> dict[str, dict[str, Any]]:
                 "status": "SUCCESS" if good else "FAILURE", "situacao": event.outcome
             }  # fmt: skip
     return stages
-
-
-def _json(
-    answer: dict[str, Any], *, status: int = 200, headers: dict[str, str] | None = None
-) -> web.Response:
-    return web.Response(
-        body=msgspec.json.encode(answer),
-        status=status,
-        content_type="application/json",
-        headers=headers,
-    )

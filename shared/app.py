@@ -23,6 +23,7 @@ from shared.lookups import Lookups
 from shared.ops import READY, ops_application
 from shared.settings import Common
 from shared.store import Store
+from shared.workers import Workers
 
 STORE: Final = web.AppKey("store", Store)
 BUS: Final = web.AppKey("bus", Bus)
@@ -47,7 +48,10 @@ def base(settings: Common, name: str, **options: Any) -> web.Application:
             app[LIMITER] = Limiter(store)
             app[READY]["redis"] = store.is_up
             app[READY]["rabbitmq"] = _bus_check(bus)
+            beat = asyncio.create_task(Workers(store).beat(name))
             yield
+            beat.cancel()
+            await asyncio.gather(beat, return_exceptions=True)
 
     app.cleanup_ctx.append(servers)
     return app

@@ -150,6 +150,7 @@ class Bus:
         self._publisher = Link(url, f"{name} publish", self._declare, confirms=True)
         self._consumers: list[Closable] = []
         self._links: list[Link] = []
+        self._inspector: Link | None = None
         # Called before a message is buried, with its queue, body, task_id or "", and reason.
         self.on_dead: OnDead | None = None
 
@@ -221,6 +222,21 @@ class Bus:
     def owns(self, consumer: "Closable") -> None:
         """Drain this consumer before the bus closes."""
         self._consumers.append(consumer)
+
+    async def depths(self, names: list[str]) -> dict[str, int]:
+        """Messages ready in each of these queues, which must exist.
+
+        Raises:
+            BusUnavailable: the broker does not answer.
+        """
+        if self._inspector is None:
+            self._inspector = self.link("inspect", _nothing)
+        channel = await self._inspector.channel(timeout=2.0)
+        try:
+            found = [await channel.declare_queue(name, passive=True) for name in names]
+        except _AWAY as error:
+            raise BusUnavailable(f"RabbitMQ did not answer ({type(error).__name__})") from None
+        return {queue.name: queue.declaration_result.message_count or 0 for queue in found}
 
     async def command(
         self,
@@ -405,3 +421,7 @@ def _attempt(headers: HeadersType) -> int:
     attempt = headers.get(ATTEMPT, 1)
     # Anybody may publish, so the header may hold anything.
     return attempt if isinstance(attempt, int) and 1 <= attempt <= MAX_ATTEMPTS else 1
+
+
+async def _nothing(_: AbstractChannel) -> None:
+    """The setup of a link that only asks."""

@@ -56,6 +56,10 @@ class Limit:
             windows.append((int(match.group(1)), float(unit * int(match.group(2) or 1))))
         return cls(name, tuple(windows))
 
+    def __str__(self) -> str:
+        """As `parse` reads it."""
+        return ",".join(f"{count}/{_unit(seconds)}" for count, seconds in self.windows) or "off"
+
     @property
     def key(self) -> str:
         return f"consulta:permits:{self.name}"
@@ -64,6 +68,11 @@ class Limit:
     def arguments(self) -> list[int]:
         """The windows as the scripts take them: count, microseconds, …"""
         return [n for count, seconds in self.windows for n in (count, round(seconds * 1e6))]
+
+
+def _unit(seconds: float) -> str:
+    names = {1: "s", 60: "min", 3600: "hour", 86400: "day"}
+    return names.get(round(seconds)) or f"{round(seconds)}s"
 
 
 @dataclass
@@ -112,9 +121,22 @@ class Limiter:
         else:
             await self._store.redis.zrem(permit.limit.key, permit.id)
 
-    async def expect(self, limit: Limit, waiting: str, flight: str) -> float:
-        """Stand in the line `waiting`; 0 if the turn is at once, else when (Unix seconds)."""
+    async def expect(
+        self, limit: Limit, keys: tuple[str, str], flight: str, step: str, order: bytes
+    ) -> float:
+        """Stand in line: 0 if the turn is at once, else when (Unix seconds).
+
+        Args:
+            keys: of the line, and of the flight, where the order is kept for as long as it waits.
+        """
+        waiting, about = keys
         answer = await self._store.run(
-            "expect", [waiting, limit.key], self._clock(), flight, *limit.arguments
+            "expect",
+            [waiting, limit.key, about],
+            self._clock(),
+            flight,
+            step,
+            order,
+            *limit.arguments,
         )
         return int(answer) / 1e6

@@ -12,6 +12,7 @@ position in the log is its `seq` for every one of them.
     consulta:inflight:{subject}     the flight under way for a subject
     consulta:waiting:{queue}        zset: flights waiting to be taken, by time of arrival
     consulta:scheduled              zset: tasks put off, by the time they start
+    consulta:overtaken:{queue}      hash: who has waited longest, and how often others went before
     consulta:active:{queue}         zset: flights being worked on, by deadline
 
 Every change is one Lua script, because several processes change a flight at once. The keys of
@@ -32,6 +33,9 @@ from shared.store import Store, translated
 KEEP_S: Final = 3600
 # What a deadline may come late by before the state of a lookup may go.
 SLACK_S: Final = 600
+# How often others may go before the one that has waited longest. With it, a steady stream of
+# urgent lookups leaves every 20th permit of a limited queue to the rest.
+PATIENCE: Final = 20
 
 Status = Literal["PENDING", "STARTED", "SUCCESS", "FAILURE", "REVOKED"]
 
@@ -47,11 +51,15 @@ class Plan:
 
 @dataclass(frozen=True)
 class Claim:
-    """Whether an order may be carried out, and until when (Unix seconds)."""
+    """Whether an order may be carried out, and until when (Unix seconds).
+
+    `overdue` is the order that others have overtaken too often, if there is one.
+    """
 
     verdict: Literal["go", "repeat", "drop"]
     deadline: float
     priority: int
+    overdue: bytes = b""
 
 
 @dataclass(frozen=True)
@@ -112,7 +120,7 @@ class Lookups:
     ) -> None:
         """Write down a lookup that was answered at once, whole, so that it can be asked for."""
         flight = uuid4().hex
-        key, wanted = _flight(flight), [event.type for event in events if event.type in STAGES]
+        key, wanted = flight_key(flight), [event.type for event in events if event.type in STAGES]
         pipe = self._store.redis.pipeline(transaction=False)
         lookup: dict[Any, Any] = {"origin": origin, "kind": kind, "flight": flight, **about}
         lookup["ended"] = "completo"
@@ -160,9 +168,11 @@ class Lookups:
 
     async def claim(self, flight: str, step: str, order: str, queue: str) -> Claim:
         """Ask leave to carry out an order for one step of a flight."""
-        keys = [_flight(flight), waiting_key(queue), active_key(queue)]
-        verdict, deadline, priority = await self._store.run("claim", keys, step, order, flight)
-        return Claim(verdict.decode(), int(deadline) / 1000, int(priority))
+        keys = [flight_key(flight), waiting_key(queue), active_key(queue), _overtaken(queue)]
+        verdict, deadline, priority, overdue = await self._store.run(
+            "claim", keys, step, order, flight, PATIENCE
+        )
+        return Claim(verdict.decode(), int(deadline) / 1000, int(priority), overdue)
 
     async def record(
         self, flight: str, step: str, event: Event | None, *, counts: bool = False
@@ -171,7 +181,7 @@ class Lookups:
         terminal = event.type if event is not None and event.type in TERMINAL else ""
         verdict, seq, left, logged, *pairs = await self._store.run(
             "record",
-            [_flight(flight)],
+            [flight_key(flight)],
             flight,
             step,
             b"" if event is None else encode(event),
@@ -200,20 +210,20 @@ class Lookups:
     @translated
     async def flight(self, flight: str) -> dict[str, str]:
         """The hash of a flight; empty if there is no such flight."""
-        found = await self._store.hash(_flight(flight))
+        found = await self._store.hash(flight_key(flight))
         return {key: value.decode() for key, value in found.items()}
 
     @translated
     async def log(self, flight: str) -> list[bytes]:
         """All events of a flight, without task_id and seq."""
-        return await self._store.items(f"{_flight(flight)}:log")
+        return await self._store.items(f"{flight_key(flight)}:log")
 
     @translated
     async def is_open(self, flight: str) -> bool:
         """Whether anybody still waits for this flight."""
         pipe = self._store.redis.pipeline(transaction=False)
-        pipe.exists(_flight(flight))
-        pipe.hexists(_flight(flight), "ended")
+        pipe.exists(flight_key(flight))
+        pipe.hexists(flight_key(flight), "ended")
         exists, ended = await pipe.execute()
         return bool(exists) and not ended
 
@@ -243,11 +253,15 @@ def active_key(queue: str) -> str:
     return f"consulta:active:{queue}"
 
 
+def _overtaken(queue: str) -> str:
+    return f"consulta:overtaken:{queue}"
+
+
 def _lookup(task: str) -> str:
     return f"consulta:lookup:{task}"
 
 
-def _flight(flight: str) -> str:
+def flight_key(flight: str) -> str:
     return f"consulta:flight:{flight}"
 
 

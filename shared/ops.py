@@ -1,6 +1,7 @@
 """The ops port: is it alive, is it ready, and its metrics."""
 
 import asyncio
+import contextlib
 from collections.abc import Awaitable, Callable
 from typing import Final
 
@@ -11,6 +12,9 @@ from shared.errors import Unavailable
 
 Check = Callable[[], Awaitable[bool]]
 READY: Final = web.AppKey("ready", dict[str, Check])
+# Brings gauges up to date before they are read; where it cannot, they stay as they were.
+Refresh = Callable[[], Awaitable[None]]
+REFRESH: Final = web.AppKey("refresh", list[Refresh])
 # A check that hangs is a check that failed; probes usually wait a second or more.
 CHECK_TIMEOUT: Final = 0.8
 
@@ -27,6 +31,9 @@ def ops_application(service: web.Application) -> web.Application:
         return web.json_response({"ready": good, "checks": states}, status=200 if good else 503)
 
     async def metrics(_: web.Request) -> web.Response:
+        for refresh in service.get(REFRESH, []):
+            with contextlib.suppress(Unavailable, TimeoutError):
+                await asyncio.wait_for(refresh(), CHECK_TIMEOUT)
         return web.Response(body=generate_latest(), headers={"Content-Type": CONTENT_TYPE_LATEST})
 
     app = web.Application()

@@ -7,14 +7,15 @@ from typing import Final
 from uuid import uuid4
 
 from msgspec import Struct
+from msgspec.structs import replace
 
 from shared.bus import Bus
 from shared.limits import Limit, Limiter
-from shared.lookups import waiting_key
-from shared.messages import AnalysisRequested, Outcome, StageRequested, instant
+from shared.lookups import flight_key, waiting_key
+from shared.messages import AnalysisRequested, Outcome, StageRequested, decode, encode, instant
 from shared.reporter import Reporter, event
 from shared.settings import limit, setting
-from shared.topology import ANALYSIS, STAGE_QUEUES, Queue
+from shared.topology import ANALYSIS, MAX_PRIORITY, STAGE_QUEUES, Queue
 
 # Below this a wait is not worth an event of its own.
 _NOTABLE_S: Final = 0.1
@@ -69,10 +70,19 @@ class Orders:
         order = AnalysisRequested(flight=flight, order=uuid4().hex, priority=priority)
         await self._order(ANALYSIS, order, flight, priority)
 
+    async def hurry(self, queue: Queue, overdue: bytes) -> None:
+        """Order again, before all others, what others have overtaken too often."""
+        if overdue:
+            order = decode(overdue, queue.message)
+            again = replace(order, order=uuid4().hex, priority=MAX_PRIORITY)
+            await self._bus.command(queue, again, priority=MAX_PRIORITY)
+
     async def _order(self, queue: Queue, order: Struct, flight: str, priority: int) -> None:
-        turn = await self._limiter.expect(self._limits[queue.name], waiting_key(queue.name), flight)
-        step = queue.name.removeprefix("stage.")
-        await self.waits(flight, "analysis" if queue is ANALYSIS else step, turn)
+        step = "analysis" if queue is ANALYSIS else queue.name.removeprefix("stage.")
+        keys = (waiting_key(queue.name), flight_key(flight))
+        limit = self._limits[queue.name]
+        turn = await self._limiter.expect(limit, keys, flight, step, encode(order))
+        await self.waits(flight, step, turn)
         await self._bus.command(queue, order, priority=priority)
 
     async def waits(self, flight: str, step: str, retry_at: float) -> None:

@@ -1,11 +1,26 @@
 -- Ask whether this order may be carried out.
--- KEYS: flight, waiting, active   ARGV: step, order, flight id
--- Returns {verdict, deadline ms, priority}; verdict is one of
+-- KEYS: flight, waiting, active, overtaken   ARGV: step, order, flight id, patience
+-- Returns {verdict, deadline ms, priority, overdue order}; verdict is one of
 --   go      do it (also when this very order began before and its process died)
 --   repeat  this order was carried out, but perhaps not told: tell again
 --   drop    another order has it or had it, or the flight has ended
-local key, waiting, active = KEYS[1], KEYS[2], KEYS[3]
-local step, order, flight = ARGV[1], ARGV[2], ARGV[3]
+--
+-- What has waited longest and was overtaken `patience` times in a row by others is overdue: its
+-- order is handed out, to be published again with the highest priority.
+local key, waiting, active, overtaken = unpack(KEYS)
+local step, order, flight, patience = unpack(ARGV)
+
+local function overdue()
+  local head = redis.call('ZRANGE', waiting, 0, 0)[1]
+  if not head then return '' end
+  if redis.call('HGET', overtaken, 'head') ~= head then
+    redis.call('HSET', overtaken, 'head', head, 'times', 0)
+  end
+  if redis.call('HINCRBY', overtaken, 'times', 1) < tonumber(patience) then return '' end
+  redis.call('HSET', overtaken, 'times', 0)
+  return redis.call('HGET', 'consulta:flight:' .. head, 'order:' .. step) or ''
+end
+
 local holder = redis.call('HGET', key, 'claim:' .. step)
 local verdict
 if redis.call('EXISTS', key) == 0 or redis.call('HEXISTS', key, 'ended') == 1 then
@@ -14,11 +29,13 @@ elseif redis.call('HEXISTS', key, 'seq:' .. step) == 1 then
   verdict = (holder == order) and 'repeat' or 'drop'
 elseif holder and holder ~= order then
   -- Its message is still in the queue, unacknowledged, so this one may go.
-  return {'drop', '0', '0'}
+  return {'drop', '0', '0', ''}
 else
   verdict = 'go'
   redis.call('HSET', key, 'claim:' .. step, order)
+  redis.call('HDEL', key, 'order:' .. step)
   redis.call('ZADD', active, redis.call('HGET', key, 'deadline'), flight)
 end
 redis.call('ZREM', waiting, flight)
-return {verdict, redis.call('HGET', key, 'deadline') or '0', redis.call('HGET', key, 'priority') or '0'}
+return {verdict, redis.call('HGET', key, 'deadline') or '0',
+  redis.call('HGET', key, 'priority') or '0', verdict == 'go' and overdue() or ''}

@@ -1,5 +1,6 @@
 -- Join the line before a limited queue, and tell when the turn comes at the earliest.
--- KEYS: waiting, permits   ARGV: now us (0: Redis' own clock), flight, limit, window us, …
+-- KEYS: waiting, permits, flight
+-- ARGV: now us (0: Redis' own clock), flight id, step, order, limit, window us, …
 -- Returns 0 if a permit is free for this one, else the time (us) its permit comes free.
 local now = tonumber(ARGV[1])
 if now == 0 then
@@ -7,9 +8,13 @@ if now == 0 then
   now = time[1] * 1000000 + time[2]
 end
 redis.call('ZADD', KEYS[1], 'NX', string.format('%.0f', now), ARGV[2])
+if #ARGV > 4 and redis.call('EXISTS', KEYS[3]) == 1 then
+  -- Kept for the case that others overtake it for too long: see claim.lua.
+  redis.call('HSET', KEYS[3], 'order:' .. ARGV[3], ARGV[4])
+end
 local place = redis.call('ZRANK', KEYS[1], ARGV[2])
 local turn = 0
-for index = 3, #ARGV, 2 do
+for index = 5, #ARGV, 2 do
   local limit, window = tonumber(ARGV[index]), tonumber(ARGV[index + 1])
   local since = string.format('(%.0f', now - window)
   local ahead = redis.call('ZCOUNT', KEYS[2], since, '+inf') + place

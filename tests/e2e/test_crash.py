@@ -7,21 +7,7 @@ import pytest
 
 from tests.e2e.conftest import Api, events_of, types
 from tests.services import Services
-
-
-def cpfs(number: int, start: int) -> list[str]:
-    """Valid CPFs, counted up from a nine-digit start."""
-
-    def digit(digits: str) -> str:
-        total = sum(int(d) * w for d, w in zip(digits, range(len(digits) + 1, 1, -1), strict=True))
-        return str((total * 10 % 11) % 10)
-
-    made = []
-    for base in range(start, start + number):
-        nine = f"{base:09d}"
-        ten = nine + digit(nine)
-        made.append(ten + digit(ten))
-    return made
+from tests.subjects import cpfs
 
 
 async def finished(api: Api, task_id: str) -> list[dict[str, Any]]:

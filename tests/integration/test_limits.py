@@ -106,7 +106,8 @@ async def test_every_window_holds(store: Store) -> None:
 async def test_the_line_tells_each_one_its_turn(store: Store) -> None:
     clock = Clock()
     limiter, limit = Limiter(store, clock), Limit.parse("queue", "2/min")
-    turns = [await limiter.expect(limit, "line", name) for name in "abcde"]
+    keys = ("line", "no flight")
+    turns = [await limiter.expect(limit, keys, name, "endereco", b"") for name in "abcde"]
     assert turns[:2] == [0, 0]
     waits = [round(turn - clock.seconds) for turn in turns[2:]]
     assert waits == [60, 60, 120]

@@ -1,0 +1,23 @@
+/** A record as a list of facts. */
+
+import { el } from "./dom.js";
+import { ordered, value } from "./format.js";
+import { fieldName } from "./words.js";
+
+/** What a stage found, in the order in which people look for it. */
+export function facts(record) {
+  const list = el("dl.facts");
+  for (const [name, told] of ordered(record)) {
+    if (told === null || (Array.isArray(told) && !told.length)) continue;
+    list.append(el("div", {}, el("dt", {}, fieldName(name)), el("dd", {}, shown(name, told))));
+  }
+  return list;
+}
+
+/** One value: a text, or a list of texts. */
+export function shown(name, told) {
+  const text = value(name, told);
+  if (!Array.isArray(text)) return text;
+  if (text.length === 1) return text[0];
+  return el("ul.values", {}, ...text.map((each) => el("li", {}, each)));
+}

@@ -1,0 +1,126 @@
+/** The product's words on the wire, as people read them. */
+
+export const KINDS = {
+  cpf: {
+    name: "CPF",
+    placeholder: "000.000.000-00",
+    hint: "11 dígitos, com ou sem máscara.",
+    stages: ["telegram", "endereco", "telefone"],
+    more: ["cadastro"],
+    inputmode: "text",
+  },
+  cnpj: {
+    name: "CNPJ",
+    placeholder: "00.000.000/0000-00",
+    hint: "14 caracteres, com ou sem máscara; os doze primeiros podem ser letras.",
+    stages: ["cadastro", "endereco", "telefone"],
+    more: [],
+    inputmode: "text",
+  },
+  cep: {
+    name: "CEP",
+    placeholder: "00000-000",
+    hint: "8 dígitos, com ou sem hífen.",
+    stages: ["endereco"],
+    more: [],
+    inputmode: "numeric",
+  },
+  telefone: {
+    name: "Telefone",
+    placeholder: "(00) 90000-0000",
+    hint: "DDD e número, fixo ou celular; +55 é opcional.",
+    stages: ["telefone"],
+    more: [],
+    inputmode: "tel",
+  },
+};
+
+/** A company's address and phones are looked up by what its registration says. */
+export function waitsFor(kind, stage) {
+  return kind === "cnpj" && stage !== "cadastro" && stage !== "analysis" ? "cadastro" : null;
+}
+
+export const STAGES = {
+  telegram: { name: "Telegram", about: "dados da pessoa" },
+  cadastro: { name: "Cadastro", about: "registro na Receita" },
+  endereco: { name: "Endereço", about: "logradouro, município, UF" },
+  telefone: { name: "Telefone", about: "números e DDD" },
+  analysis: { name: "Análise", about: "perfil, conflitos e achados" },
+};
+
+/** Of each outcome: its badge, the badge's tone, and what it means. */
+export const OUTCOMES = {
+  ok: ["respondida", "good", ""],
+  nao_encontrado: ["não encontrado", "neutral", "A fonte respondeu que não existe."],
+  nao_confirmado: ["não confirmado", "warn", "A fonte disse que não encontrou, mas pode estar com falha."],
+  degradado: ["degradado", "warn", "As fontes falharam; estes são dados guardados, talvez desatualizados."],
+  bloqueado: ["bloqueado", "bad", "A fonte recusou a consulta."],
+  limitado: ["limite esgotado", "warn", "O limite de consultas da fonte foi atingido."],
+  indisponivel: ["indisponível", "bad", "Nenhuma fonte conseguiu responder."],
+  nao_configurado: ["não configurado", "neutral", "Nenhuma fonte está configurada para esta etapa."],
+  expirado: ["prazo esgotado", "warn", "O prazo da consulta acabou antes da resposta."],
+  cancelado: ["cancelada", "neutral", "A consulta foi cancelada."],
+};
+
+/** Outcomes that are an answer. */
+export const ANSWERED = new Set(["ok", "nao_encontrado", "degradado"]);
+
+const REASONS = {
+  timeout: "tempo esgotado",
+  rate_limited: "limite",
+  not_found: "não encontrou",
+  circuit_open: "circuito aberto",
+  malformed: "resposta ilegível",
+  bad_credential: "credencial recusada",
+  server_error: "erro da fonte",
+};
+
+/** Why a provider was asked in vain. */
+export function reason(word) {
+  return REASONS[word] ?? String(word).replaceAll("_", " ");
+}
+
+export const SEVERITIES = {
+  alerta: ["alerta", "bad"],
+  atencao: ["atenção", "warn"],
+  info: ["informação", "info"],
+};
+
+/** Field names, in the order in which people look for them. */
+export const FIELDS = {
+  nome: "Nome",
+  razao_social: "Razão social",
+  nome_fantasia: "Nome fantasia",
+  situacao: "Situação",
+  situacao_desde: "Situação desde",
+  nascimento: "Nascimento",
+  obito: "Óbito",
+  sexo: "Sexo",
+  usuario: "Usuário",
+  abertura: "Abertura",
+  natureza_juridica: "Natureza jurídica",
+  porte: "Porte",
+  capital_social: "Capital social",
+  cnae: "Atividade principal",
+  cnaes_secundarios: "Outras atividades",
+  simples: "Simples Nacional",
+  mei: "MEI",
+  socios: "Sócios",
+  logradouro: "Logradouro",
+  numero: "Número",
+  complemento: "Complemento",
+  bairro: "Bairro",
+  municipio: "Município",
+  uf: "UF",
+  cep: "CEP",
+  ibge: "Código IBGE",
+  endereco: "Endereço",
+  numeros: "Números",
+  telefones: "Telefones",
+  email: "E-mail",
+  atualizado_em: "Fonte atualizada em",
+};
+
+export function fieldName(name) {
+  return FIELDS[name] ?? name.replaceAll("_", " ");
+}

@@ -1,0 +1,165 @@
+"""Periodic jobs by cron expression: each slot runs once, however many replicas there are.
+
+A slot is a moment its expression names. Whoever first claims a slot in Redis runs it; the claim
+and the outcome stand in one hash a job, which is also what `/api/agenda` shows:
+
+    consulta:job:{name}     hash: slot, started, finished, outcome, result, missed
+
+A slot whose process died is not run a second time: it is reported as `interrompida`, since a job
+that kills its process would otherwise kill one after the other. Slots that passed while no
+process ran are not made up for, but counted as missed.
+"""
+
+import asyncio
+import logging
+import time
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any, Final
+
+from cronsim import CronSim
+from msgspec import json
+
+from shared import metrics
+from shared.errors import StoreUnavailable
+from shared.messages import instant
+from shared.store import Store
+
+log = logging.getLogger(__name__)
+
+# A run that is not over by then was interrupted.
+LEASE_S: Final = 300.0
+# Slots looked back for, to count the missed ones.
+_HORIZON: Final = 1000
+
+Clock = Callable[[], float]
+Sleep = Callable[[float], Awaitable[None]]
+
+
+@dataclass(frozen=True)
+class Job:
+    """A function to run at each slot of a cron expression, in UTC. Its result is shown as JSON."""
+
+    name: str
+    cron: str
+    run: Callable[[], Awaitable[Any]]
+
+    def after(self, moment: float) -> float:
+        """The first slot after a moment, both Unix seconds."""
+        start = datetime.fromtimestamp(moment, UTC)
+        return float(next(CronSim(self.cron, start)).timestamp())
+
+
+class Scheduler:
+    """Runs jobs for as long as its process lives.
+
+    Args:
+        clock: Unix seconds, and `sleep` waits on the same clock; both for tests.
+    """
+
+    def __init__(
+        self,
+        store: Store,
+        jobs: Sequence[Job],
+        *,
+        clock: Clock = time.time,
+        sleep: Sleep = asyncio.sleep,
+    ) -> None:
+        self._store, self._jobs = store, {job.name: job for job in jobs}
+        self._clock, self._sleep = clock, sleep
+
+    async def run(self) -> None:
+        """Until cancelled."""
+        await asyncio.gather(*(self._keep(job) for job in self._jobs.values()))
+
+    async def _keep(self, job: Job) -> None:
+        while True:
+            slot = job.after(self._clock())
+            while (left := slot - self._clock()) > 0:
+                await self._sleep(left)
+            await self.run_slot(job.name, slot)
+
+    async def run_slot(self, name: str, slot: float) -> bool:
+        """Run a job for a slot, unless somebody did. Returns whether it was run here."""
+        job = self._jobs[name]
+        try:
+            if not await self._claim(job, slot):
+                return False
+        except StoreUnavailable:
+            log.warning("a slot could not be claimed", extra={"job": name})
+            return False
+        try:
+            result, outcome = await job.run(), "ok"
+        except Exception as error:
+            log.exception("a job failed", extra={"job": name})
+            result, outcome = {"erro": type(error).__name__}, "erro"
+        metrics.job_runs.labels(name, outcome).inc()
+        try:
+            await self._store.run(
+                "job_finish", [_key(name)], slot, self._clock(), outcome, json.encode(result)
+            )
+        except StoreUnavailable:
+            log.warning("a job's outcome was not written down", extra={"job": name})
+        return True
+
+    async def run_now(self, name: str) -> bool:
+        """Run a job out of its schedule. At most once a second, over all replicas.
+
+        Raises:
+            KeyError: there is no such job.
+        """
+        return await self.run_slot(name, float(int(self._clock())))
+
+    async def _claim(self, job: Job, slot: float) -> bool:
+        verdict, before, interrupted = await self._store.run(
+            "job_claim", [_key(job.name)], slot, self._clock(), LEASE_S
+        )
+        if not int(verdict):
+            return False
+        if int(interrupted):
+            metrics.job_runs.labels(job.name, "interrompida").inc()
+        if (missed := self._missed(job, float(before), slot)) > 0:
+            metrics.job_runs.labels(job.name, "perdida").inc(missed)
+            log.warning("slots were missed", extra={"job": job.name, "missed": missed})
+            await self._store.run("job_missed", [_key(job.name)], missed)
+        return True
+
+    def _missed(self, job: Job, before: float, slot: float) -> int:
+        """Slots strictly between the last one that ran and this one."""
+        missed, moment = 0, before
+        while before and missed < _HORIZON and (moment := job.after(moment)) < slot:
+            missed += 1
+        return missed
+
+
+async def agenda(store: Store, jobs: Sequence[tuple[str, str]], now: float) -> list[dict[str, Any]]:
+    """What each job last did and when it is due, for `/api/agenda`."""
+    shown = []
+    for name, cron in jobs:
+        last = {key: value.decode() for key, value in (await store.hash(_key(name))).items()}
+        due = next(CronSim(cron, datetime.fromtimestamp(now, UTC))).timestamp()
+        shown.append(
+            {
+                "nome": name,
+                "agenda": cron,
+                "ultima": instant(float(last["started"])) if "started" in last else None,
+                "situacao": _situation(last, now),
+                "resultado": json.decode(last["result"]) if "result" in last else None,
+                "perdidas": int(last.get("missed", 0)),
+                "proxima": instant(due),
+            }
+        )
+    return shown
+
+
+def _situation(last: dict[str, str], now: float) -> str:
+    if "started" not in last:
+        return "nunca"
+    if "finished" in last:
+        return last["outcome"]
+    return "em_curso" if now < float(last["started"]) + LEASE_S else "interrompida"
+
+
+def _key(name: str) -> str:
+    return f"consulta:job:{name}"

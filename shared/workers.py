@@ -1,0 +1,56 @@
+"""Which service processes are alive: each says so every few seconds.
+
+consulta:workers    zset: "<service>@<host>:<pid>" by the time it was last heard of
+"""
+
+import asyncio
+import contextlib
+import os
+import socket
+import time
+from typing import Any, Final
+
+from shared.errors import StoreUnavailable
+from shared.store import Store, translated
+
+_KEY: Final = "consulta:workers"
+BEAT_S: Final = 5.0
+# Three beats missed, and it is taken for dead.
+ALIVE_S: Final = 15.0
+
+
+class Workers:
+    """The roll of living processes."""
+
+    def __init__(self, store: Store) -> None:
+        self._store = store
+
+    @translated
+    async def alive(self) -> list[str]:
+        """The services heard of lately, one entry a process, without host and pid."""
+        since = time.time() - ALIVE_S
+        found: list[Any] = await self._store.redis.zrangebyscore(_KEY, since, "+inf")
+        return sorted(name.decode().partition("@")[0] for name in found)
+
+    async def beat(self, service: str) -> None:
+        """Say that this process is alive, until cancelled; then that it is not."""
+        me = f"{service}@{socket.gethostname()}:{os.getpid()}"
+        try:
+            while True:
+                with contextlib.suppress(StoreUnavailable):
+                    await self._say(me)
+                await asyncio.sleep(BEAT_S)
+        finally:
+            with contextlib.suppress(StoreUnavailable):
+                await asyncio.shield(self._leave(me))
+
+    @translated
+    async def _say(self, me: str) -> None:
+        pipe = self._store.redis.pipeline(transaction=False)
+        pipe.zadd(_KEY, {me: time.time()})
+        pipe.zremrangebyscore(_KEY, "-inf", time.time() - 10 * ALIVE_S)
+        await pipe.execute()
+
+    @translated
+    async def _leave(self, me: str) -> None:
+        await self._store.redis.zrem(_KEY, me)

@@ -1,0 +1,115 @@
+"""Askers on the bus: a service that is no part of this repository, with a durable queue."""
+
+import asyncio
+from collections.abc import Coroutine
+from contextlib import suppress
+from types import TracebackType
+from typing import Any, Self
+from uuid import uuid4
+
+import aio_pika
+import msgspec
+from aio_pika.abc import AbstractChannel, AbstractExchange, AbstractIncomingMessage
+from aio_pika.exceptions import AMQPError
+
+from tests.chaos.asked import Asked
+
+ORIGIN = "chaos"
+PAUSE_S = 0.2
+# aio-pika lets a bare RuntimeError out where a connection ends while it is being used.
+_BROKEN = (AMQPError, OSError, TimeoutError, RuntimeError)
+
+
+class Foreign:
+    """Publishes lookups with confirm until they are taken, and hears their events.
+
+    What it hears is at least once: events may come again, with the same body.
+    """
+
+    def __init__(self, url: str) -> None:
+        self._url = url
+        self._lookups: dict[str, Asked] = {}
+        self._exchange: AbstractExchange | None = None
+        self._tasks: list[asyncio.Task[None]] = []
+        self._bound = asyncio.Event()
+        # What a callback found wrong: aio-pika would only log it.
+        self.faults: list[str] = []
+
+    async def __aenter__(self) -> Self:
+        keepers: list[Coroutine[Any, Any, None]] = [
+            self._keep(self._consume, confirms=False),
+            self._keep(self._publish, confirms=True),
+        ]
+        self._tasks = [asyncio.create_task(keeper) for keeper in keepers]
+        async with asyncio.timeout(30):
+            await self._bound.wait()
+        return self
+
+    async def __aexit__(
+        self, _: type[BaseException] | None, __: BaseException | None, ___: TracebackType | None
+    ) -> None:
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+
+    async def lookup(self, asked: Asked) -> None:
+        """One lookup, from its publication until each of its events has come."""
+        asked.task_id = str(uuid4())
+        self._lookups[asked.task_id] = asked
+        body = msgspec.json.encode({**asked.body(), "task_id": asked.task_id, "origem": ORIGIN})
+        while not await self._published(body):
+            asked.refused += 1
+            asked.tried = True
+            await asyncio.sleep(PAUSE_S)
+        asked.was_accepted()
+        while not asked.is_complete:
+            await asyncio.sleep(0.02)
+
+    async def _published(self, body: bytes) -> bool:
+        if self._exchange is None:
+            return False
+        message = aio_pika.Message(
+            body,
+            content_type="application/json",
+            delivery_mode=aio_pika.DeliveryMode.PERSISTENT,
+            priority=5,
+            message_id=uuid4().hex,
+        )
+        try:
+            await self._exchange.publish(message, "lookup.requested", timeout=10)
+        except _BROKEN:
+            return False
+        return True
+
+    async def _publish(self, channel: AbstractChannel) -> None:
+        self._exchange = await channel.get_exchange("lookups", ensure=False)
+
+    async def _consume(self, channel: AbstractChannel) -> None:
+        await channel.set_qos(prefetch_count=200)
+        queue = await channel.declare_queue(ORIGIN, durable=True)
+        await queue.bind("events", f"{ORIGIN}.#")
+        await queue.consume(self._on_event)
+        self._bound.set()
+
+    async def _on_event(self, message: AbstractIncomingMessage) -> None:
+        event = msgspec.json.decode(message.body)
+        asked = self._lookups.get(event["task_id"])
+        if asked is not None:
+            try:
+                asked.repeated += not asked.hear(event["seq"], message.body)
+            except AssertionError as error:
+                self.faults.append(str(error))
+        with suppress(*_BROKEN):
+            await message.ack()
+
+    async def _keep(self, setup: Any, *, confirms: bool) -> None:
+        """A connection for this, made again whenever it ends."""
+        while True:
+            with suppress(*_BROKEN):
+                connection = await aio_pika.connect(self._url, timeout=10, heartbeat=15)
+                async with connection:
+                    channel = await connection.channel(publisher_confirms=confirms)
+                    await setup(channel)
+                    await channel.closed()
+            self._exchange = None if confirms else self._exchange
+            await asyncio.sleep(PAUSE_S)

@@ -1,0 +1,144 @@
+"""Periodic jobs on a real Redis and a clock of the test's own."""
+
+import asyncio
+from datetime import UTC, datetime
+from typing import Any
+
+import pytest
+
+from shared.schedule import LEASE_S, Job, Scheduler, agenda
+from shared.store import Store
+
+MIDNIGHT = datetime(2026, 3, 1, tzinfo=UTC).timestamp()
+HOUR = 3600.0
+
+
+class Time:
+    """Simulated time: sleepers wake, in order, as it passes."""
+
+    def __init__(self) -> None:
+        self.now = MIDNIGHT + 1
+        self._sleepers: list[tuple[float, asyncio.Future[None]]] = []
+
+    def clock(self) -> float:
+        return self.now
+
+    async def sleep(self, seconds: float) -> None:
+        future: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self._sleepers.append((self.now + seconds, future))
+        await future
+
+    async def until(self, end: float, idle: Any) -> None:
+        """Let time pass, stopping at each moment somebody waits for."""
+        while True:
+            await idle()
+            self._sleepers = [entry for entry in self._sleepers if not entry[1].done()]
+            due = min((moment for moment, _ in self._sleepers), default=end + 1)
+            if due > end:
+                self.now = end
+                return
+            self.now = due
+            for moment, future in self._sleepers:
+                if moment <= due and not future.done():
+                    future.set_result(None)
+
+
+class Runs:
+    """A job that remembers when it ran."""
+
+    def __init__(self, time: Time) -> None:
+        self.slots: list[float] = []
+        self._time = time
+
+    async def __call__(self) -> dict[str, int]:
+        self.slots.append(self._time.now)
+        return {"runs": len(self.slots)}
+
+
+async def test_each_slot_runs_once_over_two_replicas_and_five_restarts(store: Store) -> None:
+    time = Time()
+    hourly, often = Runs(time), Runs(time)
+    jobs = [Job("every six hours", "0 */6 * * *", hourly), Job("often", "*/5 * * * *", often)]
+
+    async def idle() -> None:
+        """Until every scheduler sleeps again: each has a job asleep for each of its loops."""
+        async with asyncio.timeout(10):
+            while sum(not future.done() for _, future in time._sleepers) < 2 * len(jobs):
+                await asyncio.sleep(0)
+
+    for restart in range(6):
+        replicas = [
+            asyncio.create_task(Scheduler(store, jobs, clock=time.clock, sleep=time.sleep).run())
+            for _ in range(2)
+        ]
+        await time.until(MIDNIGHT + 1 + (restart + 1) * 4 * HOUR, idle)
+        for replica in replicas:
+            replica.cancel()
+        await asyncio.gather(*replicas, return_exceptions=True)
+        time._sleepers.clear()
+
+    assert hourly.slots == [MIDNIGHT + hours * HOUR for hours in (6, 12, 18, 24)]
+    assert often.slots == [MIDNIGHT + n * 300 for n in range(1, 24 * 12 + 1)]
+    shown = await agenda(store, [(job.name, job.cron) for job in jobs], time.now)
+    assert [(entry["situacao"], entry["perdidas"]) for entry in shown] == [("ok", 0), ("ok", 0)]
+    assert shown[0]["proxima"] == "2026-03-02T06:00:00.000000Z"
+
+
+async def test_slots_nobody_was_there_for_are_counted_as_missed(store: Store) -> None:
+    time = Time()
+    job = Job("hourly", "0 * * * *", Runs(time))
+    scheduler = Scheduler(store, [job], clock=time.clock, sleep=time.sleep)
+    assert await scheduler.run_slot("hourly", MIDNIGHT + HOUR)
+    time.now = MIDNIGHT + 5 * HOUR
+    assert await scheduler.run_slot("hourly", MIDNIGHT + 5 * HOUR)
+    [shown] = await agenda(store, [("hourly", "0 * * * *")], time.now)
+    assert shown["perdidas"] == 3
+
+
+async def test_a_run_whose_process_died_is_shown_and_does_not_stop_the_next(store: Store) -> None:
+    time = Time()
+
+    async def never() -> None:
+        await asyncio.Event().wait()
+
+    job = Job("fatal", "0 * * * *", never)
+    scheduler = Scheduler(store, [job], clock=time.clock, sleep=time.sleep)
+    running = asyncio.create_task(scheduler.run_slot("fatal", MIDNIGHT + HOUR))
+    async with asyncio.timeout(10):
+        while not await store.hash("consulta:job:fatal"):
+            await asyncio.sleep(0)
+    running.cancel()
+    await asyncio.gather(running, return_exceptions=True)
+    time.now += LEASE_S + 1
+    [shown] = await agenda(store, [("fatal", "0 * * * *")], time.now)
+    assert shown["situacao"] == "interrompida"
+    good = Job("fatal", "0 * * * *", Runs(time))
+    again = Scheduler(store, [good], clock=time.clock, sleep=time.sleep)
+    assert await again.run_slot("fatal", MIDNIGHT + 2 * HOUR)
+    [shown] = await agenda(store, [("fatal", "0 * * * *")], time.now)
+    assert shown["situacao"] == "ok"
+
+
+async def test_a_job_that_fails_is_shown_as_failed(store: Store) -> None:
+    time = Time()
+
+    async def fails() -> None:
+        raise ValueError("personal data in here")
+
+    scheduler = Scheduler(store, [Job("bad", "0 * * * *", fails)], clock=time.clock)
+    assert await scheduler.run_slot("bad", MIDNIGHT)
+    [shown] = await agenda(store, [("bad", "0 * * * *")], time.now)
+    assert shown["situacao"] == "erro"
+    assert shown["resultado"] == {"erro": "ValueError"}
+
+
+async def test_a_job_can_be_run_by_hand_and_keeps_its_schedule(store: Store) -> None:
+    time = Time()
+    runs = Runs(time)
+    scheduler = Scheduler(store, [Job("hourly", "0 * * * *", runs)], clock=time.clock)
+    assert await scheduler.run_now("hourly")
+    assert not await scheduler.run_now("hourly")
+    assert await scheduler.run_slot("hourly", MIDNIGHT + HOUR)
+    assert len(runs.slots) == 2
+    with pytest.raises(KeyError):
+        await scheduler.run_now("no such job")
