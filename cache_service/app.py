@@ -11,13 +11,16 @@ from cache_service.planner import Planner
 from cache_service.settings import Settings
 from shared import metrics
 from shared.app import BUS, CACHE, LIMITER, LOOKUPS, STORE, base
-from shared.bus import Consumer
+from shared.bus import Consumer, Delivery, Handler
+from shared.errors import Undecodable
+from shared.messages import JobRequested
 from shared.ops import REFRESH, Refresh
 from shared.orders import Orders
 from shared.queues import Queues
 from shared.reporter import Reporter
 from shared.schedule import Scheduler
 from shared.topology import ANALYZED, DEADLINE, REQUESTED
+from shared.topology import JOBS as JOB_REQUESTED
 
 
 def build(settings: Settings) -> web.Application:
@@ -43,6 +46,7 @@ def build(settings: Settings) -> web.Application:
         queues = Queues(bus, app[STORE], settings.of)
         app[REFRESH] = [_gauges(queues)]
         scheduler = Scheduler(app[STORE], Jobs(app[STORE], cache, queues).all())
+        Consumer(bus, JOB_REQUESTED, _by_hand(scheduler))
         running = asyncio.create_task(_schedule(scheduler, settings.run_at_start))
         yield
         running.cancel()
@@ -56,6 +60,16 @@ async def _schedule(scheduler: Scheduler, at_start: tuple[str, ...]) -> None:
     for name in at_start:
         await scheduler.run_now(name)
     await scheduler.run()
+
+
+def _by_hand(scheduler: Scheduler) -> Handler:
+    async def on_job_requested(request: JobRequested, _: Delivery) -> None:
+        try:
+            await scheduler.run_now(request.name)
+        except KeyError:
+            raise Undecodable("no such job") from None
+
+    return on_job_requested
 
 
 def _gauges(queues: Queues) -> Refresh:

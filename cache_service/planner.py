@@ -7,6 +7,7 @@ from uuid import uuid4
 
 from shared.bus import Bus
 from shared.cache import Cache, Entries
+from shared.errors import InvalidInput
 from shared.identifiers import Identifier, parse
 from shared.lookups import Lookups, Plan
 from shared.messages import DeadlineReached, Requested, Stage, StageRequested
@@ -44,7 +45,12 @@ class Planner:
         first = started(request.kind, stages)
         subject = _subject(request, digest, stages)
         plan = await self.lookups.plan(request, digest, subject, stages, deadline, first)
+        if plan.verdict == "other":
+            # Its events are about somebody else: neither asker may get the other's.
+            raise InvalidInput("task_id", "já é o de uma consulta a outro identificador")
         if plan.verdict == "ended":
+            # Asked for again by an asker who missed its end.
+            await self.reporter.catch_up(request.task_id, request.origin)
             return
         await self.reporter.catch_up(request.task_id, request.origin)
         await self.bus.command(

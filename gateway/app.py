@@ -7,7 +7,7 @@ from typing import Final
 
 from aiohttp import web
 
-from gateway import cache, lookups, operations
+from gateway import bulk, cache, lookups, operations
 from gateway.lookups import RELAY, REPORTER
 from gateway.problems import problems
 from gateway.settings import Settings
@@ -23,6 +23,7 @@ STATIC: Final = Path(__file__).parent / "static"
 def build(settings: Settings) -> web.Application:
     """The application with every route."""
     app = base(settings, "gateway", middlewares=[problems], client_max_size=MAX_BODY)
+    app.add_routes(bulk.routes)
     app.add_routes(lookups.routes)
     app.add_routes(cache.routes)
     app.add_routes(operations.routes)

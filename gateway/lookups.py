@@ -5,24 +5,19 @@ from collections.abc import Sequence
 from typing import Any, Final, cast
 from uuid import uuid4
 
-import msgspec
 from aiohttp import web
 
 from gateway import sse
 from gateway.answers import json_answer
+from gateway.asking import known, publish, submit
 from gateway.bodies import lookup_from, read_json
 from gateway.problems import Problem
 from gateway.streams import ORIGIN, Relay, Stream
 from shared import metrics
-from shared.app import BUS, CACHE, LOOKUPS
-from shared.errors import BusUnavailable
-from shared.identifiers import parse
+from shared.app import LOOKUPS
 from shared.lookups import View
-from shared.messages import STAGES, Event, Lookup, Requested, addressed, decode_event, encode
+from shared.messages import STAGES, Event, Lookup, addressed, decode_event, encode
 from shared.reporter import Reporter, event
-from shared.results import hit
-from shared.stages import wanted
-from shared.topology import REQUESTED
 
 log = logging.getLogger(__name__)
 
@@ -37,12 +32,12 @@ async def ask_and_stream(request: web.Request) -> web.StreamResponse:
     """Ask for a lookup, and stream its events in the answer."""
     asked = lookup_from(await read_json(request))
     task_id = str(uuid4())
-    known = await _known(request.app, asked)
-    if known is not None:
-        return await _stream_hit(request, task_id, asked, known)
+    events = await known(request.app, asked)
+    if events is not None:
+        return await _stream_hit(request, task_id, asked, events)
     stream = request.app[RELAY].subscribe(task_id)
     try:
-        await _publish(request.app, task_id, asked)
+        await publish(request.app, task_id, asked)
         return await _stream(request, stream, 0)
     finally:
         request.app[RELAY].unsubscribe(stream)
@@ -52,21 +47,10 @@ async def ask_and_stream(request: web.Request) -> web.StreamResponse:
 async def ask(request: web.Request) -> web.Response:
     """Ask for a lookup: the result itself if the cache has it, else where to follow it."""
     asked = lookup_from(await read_json(request))
-    task_id = str(uuid4())
-    known = await _known(request.app, asked)
-    if known is not None:
-        await request.app[LOOKUPS].keep(task_id, ORIGIN, asked.kind, known)
-        answer = {
-            "task_id": task_id,
-            "status": "SUCCESS",
-            "cache": True,
-            "resultado": known[-1].data,
-        }
-        return json_answer(answer)
-    await _publish(request.app, task_id, asked)
-    where = f"/api/consultas/{task_id}/eventos"
-    answer = {"task_id": task_id, "status": "PENDING", "eventos": where}
-    return json_answer(answer, status=202, headers={"Location": f"/api/consultas/{task_id}"})
+    status, answer = await submit(request.app, asked)
+    location = f"/api/consultas/{answer['task_id']}"
+    headers = {"Location": location} if status == 202 else None
+    return json_answer(answer, status=status, headers=headers)
 
 
 @routes.get("/api/consultas/{task_id}/eventos")
@@ -115,42 +99,6 @@ async def cancel(request: web.Request) -> web.Response:
     if verdict != "alone" and view.status != "REVOKED":
         raise Problem(409, "a consulta já terminou")
     return json_answer({"task_id": view.task_id, "status": "REVOKED"})
-
-
-async def _known(app: web.Application, asked: Lookup) -> list[Event] | None:
-    """All events of the lookup if the cache has its result, fresh and whole.
-
-    Raises:
-        InvalidInput: the identifier or the stages; so nothing invalid is ever published.
-    """
-    identifier = parse(asked.kind, asked.identifier)
-    stages = wanted(asked.kind, asked.stages)
-    if asked.refresh or asked.delay:
-        return None
-    cache = app[CACHE]
-    entries = await cache.read(asked.kind, cache.digest(asked.kind, identifier.value))
-    events = hit(asked.kind, stages, entries)
-    await cache.count(hit=events is not None)
-    metrics.cache_requests.labels(asked.kind, "hit" if events else "miss").inc()
-    return events
-
-
-async def _publish(app: web.Application, task_id: str, asked: Lookup) -> None:
-    """Write the lookup down, so that it can be followed at once, then publish it.
-
-    Raises:
-        Unavailable: then there is no lookup, not even half of one.
-    """
-    lookups = app[LOOKUPS]
-    lifetime = asked.delay + asked.deadline
-    await lookups.accept(task_id, lifetime, origin=ORIGIN, kind=asked.kind)
-    request = Requested(task_id=task_id, origin=ORIGIN, **msgspec.structs.asdict(asked))
-    try:
-        await app[BUS].command(REQUESTED, request, priority=asked.priority, timeout=3.0)
-    except BusUnavailable:
-        # It may arrive all the same; marked like this nobody will work on it.
-        await lookups.discard(task_id)
-        raise
 
 
 async def _stream(request: web.Request, stream: Stream, seen: int) -> web.StreamResponse:

@@ -6,10 +6,13 @@ from typing import Final
 from aiohttp import web
 
 from gateway.answers import json_answer
-from shared.app import STORE
+from gateway.problems import Problem
+from shared.app import BUS, STORE
 from shared.jobs import JOBS
+from shared.messages import JobRequested
 from shared.queues import Queues
 from shared.schedule import agenda
+from shared.topology import JOBS as JOB_REQUESTED
 
 QUEUES: Final = web.AppKey("queues", Queues)
 
@@ -26,3 +29,13 @@ async def queues(request: web.Request) -> web.Response:
 async def jobs(request: web.Request) -> web.Response:
     """Periodic jobs: schedule, last run and its result, next run."""
     return json_answer({"tarefas": await agenda(request.app[STORE], JOBS, time.time())})
+
+
+@routes.post("/api/agenda/{nome}")
+async def run_job(request: web.Request) -> web.Response:
+    """Run a periodic job now, beside its schedule."""
+    name = request.match_info["nome"]
+    if name not in {known for known, _ in JOBS}:
+        raise Problem(404, f"as tarefas são {', '.join(known for known, _ in JOBS)}")
+    await request.app[BUS].command(JOB_REQUESTED, JobRequested(name=name), timeout=3.0)
+    return json_answer({"nome": name, "situacao": "pedida"}, status=202)

@@ -44,7 +44,7 @@ Status = Literal["PENDING", "STARTED", "SUCCESS", "FAILURE", "REVOKED"]
 class Plan:
     """What planning said. `before` is the priority the flight had until now."""
 
-    verdict: Literal["leads", "joins", "again", "ended"]
+    verdict: Literal["leads", "joins", "again", "ended", "other"]
     flight: str
     before: int
 

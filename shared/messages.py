@@ -4,7 +4,8 @@ Code is English and the wire keeps the product's Portuguese words: this file is 
 meet (`field(name=…)`), and nowhere else.
 
 Two directions. Work flows on the exchange `lookups`, one type per queue: `Requested` (anybody may
-publish it), then `StageRequested`, `AnalysisRequested`, `Analyzed`, and `DeadlineReached`.
+publish it), then `StageRequested`, `AnalysisRequested`, `Analyzed`, `DeadlineReached`; beside
+them, `JobRequested`.
 Facts flow on the exchange `events`, as `Event`.
 """
 
@@ -125,6 +126,12 @@ class DeadlineReached(Struct, kw_only=True):
     """`lookup.deadline`: the asker's time is up, end the lookup with what it has."""
 
     task_id: str
+
+
+class JobRequested(Struct, kw_only=True):
+    """`job.requested`: run a periodic job now, beside its schedule."""
+
+    name: str
 
 
 class Attempt(Struct):

@@ -18,6 +18,7 @@ from shared.messages import (
     AnalysisRequested,
     Analyzed,
     DeadlineReached,
+    JobRequested,
     Requested,
     Stage,
     StageRequested,
@@ -50,11 +51,12 @@ class Queue:
 REQUESTED: Final = Queue("lookup.requested", Requested)
 ANALYZED: Final = Queue("lookup.analyzed", Analyzed)
 DEADLINE: Final = Queue("lookup.deadline", DeadlineReached)
+JOBS: Final = Queue("job.requested", JobRequested)
 ANALYSIS: Final = Queue("analysis.requested", AnalysisRequested)
 STAGE_QUEUES: Final[dict[Stage, Queue]] = {
     stage: Queue(f"stage.{stage}", StageRequested) for stage in STAGES
 }
-QUEUES: Final = (REQUESTED, *STAGE_QUEUES.values(), ANALYSIS, ANALYZED, DEADLINE)
+QUEUES: Final = (REQUESTED, *STAGE_QUEUES.values(), ANALYSIS, ANALYZED, DEADLINE, JOBS)
 
 
 def delay_route(seconds: float, queue: str) -> tuple[str, str]:

@@ -38,10 +38,20 @@ async function show(open) {
 }
 
 function onTask(taskId) {
-  current = taskId;
+  become(taskId);
   view.onTask(taskId);
-  const address = `#/consulta/${taskId}`;
+  const address = addressOf(taskId);
   if (location.hash !== address) history.pushState(null, "", address);
+}
+
+/** The lookup that is shown; the way back from the other view leads to it. */
+function become(taskId) {
+  current = taskId;
+  document.querySelector('[data-view="lookup"]').hash = addressOf(taskId);
+}
+
+function addressOf(taskId) {
+  return taskId ? `#/consulta/${taskId}` : "#/";
 }
 
 function route() {
@@ -57,12 +67,12 @@ function route() {
   operations.show(isOperations);
   const taskId = LOOKUP.exec(location.hash)?.[1];
   if (taskId && taskId !== current) {
-    current = taskId;
+    become(taskId);
     view.replay();
     show((options) => follow(taskId, options));
   } else if (location.hash === "#/" && current) {
     streaming.abort();
-    current = null;
+    become(null);
     view.clear();
   }
 }
@@ -81,15 +91,29 @@ async function onCopy() {
   try {
     await navigator.clipboard.writeText(curl);
     view.say("Comando curl copiado.");
+    flash(byId("copy-curl"), "Copiado");
   } catch {
     view.say("O navegador não deixou copiar; use a página por https ou em 127.0.0.1.");
   }
 }
 
+/** A button's word for what it did, where the eye is. */
+function flash(button, word) {
+  const before = (button.dataset.word ??= button.textContent);
+  button.textContent = word;
+  setTimeout(() => (button.textContent = before), 2000);
+}
+
 form.onSubmit(() => {
-  current = null;
+  become(null);
   view.begin(form.kind, form.stages);
-  show((options) => lookUp(form.body, options));
+  show((options) => {
+    const onTask = (taskId) => {
+      options.onTask(taskId);
+      view.reveal();
+    };
+    return lookUp(form.body, { ...options, onTask });
+  });
 });
 byId("cancel").addEventListener("click", onCancel);
 byId("copy-curl").addEventListener("click", onCopy);

@@ -4,12 +4,19 @@ import { el } from "./dom.js";
 import { ordered, value } from "./format.js";
 import { fieldName } from "./words.js";
 
+// What would break over lines in one column gets two.
+const LONG = 22;
+
 /** What a stage found, in the order in which people look for it. */
 export function facts(record) {
   const list = el("dl.facts");
   for (const [name, told] of ordered(record)) {
     if (told === null || (Array.isArray(told) && !told.length)) continue;
-    list.append(el("div", {}, el("dt", {}, fieldName(name)), el("dd", {}, shown(name, told))));
+    const text = value(name, told);
+    const isLong = Array.isArray(text) || text.length > LONG;
+    list.append(
+      el(isLong ? "div.long" : "div", {}, el("dt", {}, fieldName(name)), el("dd", {}, shown(name, told))),
+    );
   }
   return list;
 }

@@ -10,9 +10,11 @@ import { ANSWERED, KINDS, OUTCOMES, STAGES, waitsFor } from "./words.js";
 const TICK_MS = 100;
 
 export class LookupView {
+  #task = "";
   #rows = new Map();
   #startedAt = null;
   #firstAt = null;
+  #lastAt = null;
   #replayed = false;
   #ticker = null;
   #events = 0;
@@ -38,7 +40,7 @@ export class LookupView {
   clear() {
     this.#stop();
     this.#rows.clear();
-    this.#startedAt = this.#firstAt = null;
+    this.#startedAt = this.#firstAt = this.#lastAt = null;
     this.#replayed = false;
     this.#events = 0;
     for (const id of ["stages", "analysis", "log", "failure", "status", "total", "task"]) byId(id).replaceChildren();
@@ -49,11 +51,14 @@ export class LookupView {
 
   /** All is to be told anew, from the first event. */
   reset() {
+    const task = this.#task;
     this.replay();
+    this.onTask(task);
     this.#say("O servidor recomeçou a contar os eventos desta consulta.");
   }
 
   onTask(taskId) {
+    this.#task = taskId;
     byId("task").replaceChildren(el("span", {}, "task_id "), el("code", {}, taskId));
     byId("cancel").hidden = false;
   }
@@ -73,7 +78,7 @@ export class LookupView {
   }
 
   onEvent(event) {
-    this.#firstAt ??= Date.parse(event.timestamp);
+    this.#firstAt ??= this.#lastAt = Date.parse(event.timestamp);
     this.#list(event);
     if (event.tipo === "iniciado") this.#onStarted(event);
     else if (event.tipo === "aguardando") this.#onWaiting(event);
@@ -90,6 +95,12 @@ export class LookupView {
     byId("connection").hidden = true;
     byId("status").textContent = "";
     byId("failure").textContent = [problem.title, problem.detail].filter(Boolean).join(": ");
+  }
+
+  /** Where the form fills the screen, an accepted lookup comes into sight; focus stays. */
+  reveal() {
+    const result = byId("lookup-title").closest("section");
+    if (result.getBoundingClientRect().top > innerHeight / 2) result.scrollIntoView();
   }
 
   say(text) {
@@ -116,7 +127,10 @@ export class LookupView {
   #onStage(event) {
     const row = this.#rows.get(event.tipo);
     if (!row) return;
-    row.end(event);
+    // The analyzer does not say how long it took: since the last stage's end, then.
+    const spent = Date.parse(event.timestamp) - this.#lastAt;
+    row.end(event.tipo === "analysis" ? { duracao_ms: Math.max(0, spent), ...event } : event);
+    this.#lastAt = Date.parse(event.timestamp);
     const now = performance.now();
     const rows = [...this.#rows.values()];
     for (const other of rows) if (other.waitsFor === event.tipo) other.start(now);

@@ -2,7 +2,7 @@
 
 import { badge, el } from "./dom.js";
 import { facts } from "./facts.js";
-import { ago, clock, duration, elapsed, until } from "./format.js";
+import { ago, clock, duration, elapsed, percent, until } from "./format.js";
 import { OUTCOMES, reason, STAGES } from "./words.js";
 
 export class StageRow {
@@ -71,13 +71,15 @@ export class StageRow {
   /** It ended: what was found, where, and how old that is. */
   end(event) {
     const outcome = event.situacao ?? "ok";
-    const [word, tone, meaning] = OUTCOMES[outcome] ?? [outcome, "neutral", ""];
+    const [said, tone, meaning] = OUTCOMES[outcome] ?? [outcome, "neutral", ""];
+    const word = this.stage === "analysis" && outcome === "ok" ? "pronta" : said;
     this.#become(tone);
     this.#badges.replaceChildren();
     if (outcome !== "ok" || !event.cache) this.#badges.append(badge(word, tone));
     if (event.cache) this.#badges.append(badge("cache", "info"));
     this.#time.textContent = event.duracao_ms === undefined ? "" : duration(event.duracao_ms);
     this.#note.replaceChildren(...sentences(meaning, provenance(event), attempts(event)));
+    if (this.stage === "analysis" && event.dados) this.#note.textContent = digest(event.dados);
     const isRecord = this.stage !== "analysis" && event.dados && typeof event.dados === "object";
     this.#body.replaceChildren(...(isRecord ? [facts(event.dados)] : []));
   }
@@ -94,6 +96,12 @@ export class StageRow {
   #become(state) {
     this.node.dataset.state = state;
   }
+}
+
+/** An analysis in a line; all of it has a place of its own. */
+function digest({ completude, conflitos, achados }) {
+  const some = (list, one, more) => (list?.length ? `${list.length} ${list.length === 1 ? one : more}` : `nenhum ${one}`);
+  return `Completude ${percent(completude ?? 0)}, ${some(conflitos, "conflito", "conflitos")}, ${some(achados, "achado", "achados")}.`;
 }
 
 function sentences(...parts) {

@@ -66,13 +66,19 @@ export const OUTCOMES = {
 export const ANSWERED = new Set(["ok", "nao_encontrado", "degradado"]);
 
 const REASONS = {
-  timeout: "tempo esgotado",
-  rate_limited: "limite",
   not_found: "não encontrou",
-  circuit_open: "circuito aberto",
-  malformed: "resposta ilegível",
-  bad_credential: "credencial recusada",
+  rejected: "pedido recusado",
+  blocked: "consulta bloqueada",
+  not_configured: "não configurado",
+  credential: "credencial recusada",
+  challenged: "pediu verificação humana",
+  not_called: "não chamado",
+  rate_limited: "limite atingido",
+  outage: "fora do ar",
   server_error: "erro da fonte",
+  timeout: "tempo esgotado",
+  disconnected: "conexão caiu",
+  malformed: "resposta ilegível",
 };
 
 /** Why a provider was asked in vain. */

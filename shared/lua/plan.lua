@@ -3,7 +3,8 @@
 -- ARGV: task, new flight, origin, kind, digest, wanted, left, deadline ms, lifetime s, priority,
 --       first event
 -- Returns {verdict, flight, priority of the flight before}; verdict is one of
---   leads (new flight), joins (somebody else's), again (planned before), ended (nothing to do).
+--   leads (new flight), joins (somebody else's), again (planned before), ended (nothing to do),
+--   other (the task_id is that of a lookup of another subject).
 local lookup, pointer = KEYS[1], KEYS[2]
 local task, fresh, origin, kind, digest, wanted, left, deadline, lifetime, priority, started =
   unpack(ARGV)
@@ -13,9 +14,15 @@ local function prolong(key, seconds)
 end
 
 redis.call('ZREM', 'consulta:scheduled', task)
+local known = redis.call('HGET', lookup, 'digest')
+if known and known ~= digest then return {'other', '', 0} end
 if redis.call('HEXISTS', lookup, 'ended') == 1 then return {'ended', '', 0} end
 local flight = redis.call('HGET', lookup, 'flight')
 if flight then
+  -- Whoever asks again is told from now on: the process that asked before may be gone.
+  local askers = 'consulta:flight:' .. flight .. ':askers'
+  redis.call('HSET', lookup, 'origin', origin)
+  if redis.call('HEXISTS', askers, task) == 1 then redis.call('HSET', askers, task, origin) end
   return {'again', flight, tonumber(redis.call('HGET', 'consulta:flight:' .. flight, 'priority') or 0)}
 end
 

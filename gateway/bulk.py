@@ -1,0 +1,139 @@
+"""Many lookups in one call, each answered on its own.
+
+The body is a JSON list, or, for as many as one likes to send without building a list first,
+one JSON object a line (`application/x-ndjson`); the answer has the same form, in the same order.
+Lookups are taken on while the body is still being read and the answer being written, a window of
+them at a time: a slow bus slows the reading down, and memory stays what the window takes.
+"""
+
+import asyncio
+from collections.abc import AsyncIterator
+from typing import Any, Final
+
+import msgspec
+from aiohttp import web
+
+from gateway.asking import submit
+from gateway.bodies import lookup_from
+from gateway.problems import Problem
+from shared.errors import InvalidInput, Unavailable
+from shared.messages import Lookup
+
+MAX_ITEMS: Final = 10_000
+MAX_LIST: Final = 8 * 1024 * 1024
+MAX_LINE: Final = 16 * 1024
+WINDOW: Final = 100
+# Whoever waits for an answer goes before whoever sends thousands.
+PRIORITY: Final = 1
+NDJSON: Final = "application/x-ndjson"
+
+routes = web.RouteTableDef()
+
+
+@routes.post("/api/consultas/lote")
+async def bulk(request: web.Request) -> web.StreamResponse:
+    """Take on a list of lookups."""
+    if request.content_type == NDJSON:
+        return await _answer(request, _lines(request), NDJSON, b"", b"", b"\n", b"")
+    if request.content_type != "application/json":
+        raise Problem(415, f"envie Content-Type: application/json ou {NDJSON}")
+    items = _listed(await _whole(request))
+    return await _answer(request, items, "application/json", b"[", b",", b"", b"]")
+
+
+async def _answer(
+    request: web.Request,
+    items: AsyncIterator[Any],
+    form: str,
+    first: bytes,
+    between: bytes,
+    after: bytes,
+    last: bytes,
+) -> web.StreamResponse:
+    response = web.StreamResponse(headers={"Content-Type": form})
+    await response.prepare(request)
+    window: asyncio.Queue[asyncio.Task[dict[str, Any]] | None] = asyncio.Queue(WINDOW)
+
+    async def read() -> None:
+        index = 0
+        async for item in items:
+            await window.put(asyncio.create_task(_one(request.app, index, item)))
+            index += 1
+        await window.put(None)
+
+    reader = asyncio.create_task(read())
+    try:
+        await response.write(first)
+        mark = b""
+        while (task := await window.get()) is not None:
+            await response.write(mark + msgspec.json.encode(await task) + after)
+            mark = between
+        await response.write(last)
+    finally:
+        # What was begun for a client that has gone is finished; the rest is not begun.
+        reader.cancel()
+        await asyncio.gather(reader, return_exceptions=True)
+    await response.write_eof()
+    return response
+
+
+async def _one(app: web.Application, index: int, item: Any) -> dict[str, Any]:
+    """One lookup's answer, as if it had been asked for alone."""
+    if index >= MAX_ITEMS:
+        item = InvalidInput("lote", f"no máximo {MAX_ITEMS} consultas por chamada")
+    try:
+        status, answer = await submit(app, _lookup(item))
+    except InvalidInput as error:
+        return {"indice": index, "http": 422, "campo": error.field, "detail": error.message}
+    except Unavailable:
+        return {"indice": index, "http": 503, "detail": "a fila não responde; tente de novo"}
+    return {"indice": index, "http": status, **answer}
+
+
+def _lookup(item: Any) -> Lookup:
+    if isinstance(item, InvalidInput):
+        raise item
+    return lookup_from({"prioridade": PRIORITY, **item} if isinstance(item, dict) else item)
+
+
+async def _lines(request: web.Request) -> AsyncIterator[Any]:
+    """The items of a body with one JSON object a line; a bad line is an item of its own."""
+    while line := await _line(request):
+        if not line.strip():
+            continue
+        if len(line) > MAX_LINE:
+            yield InvalidInput("linha", f"no máximo {MAX_LINE} bytes; o resto não foi lido")
+            return
+        try:
+            yield msgspec.json.decode(line)
+        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+            yield InvalidInput("linha", "não é um objeto JSON (UTF-8) numa linha só")
+
+
+async def _line(request: web.Request) -> bytes:
+    try:
+        return await request.content.readline()
+    except ValueError:  # past aiohttp's own bound
+        return b"x" * (MAX_LINE + 1)
+
+
+async def _whole(request: web.Request) -> list[Any]:
+    body = bytearray()
+    async for chunk in request.content.iter_any():
+        body += chunk
+        if len(body) > MAX_LIST:
+            raise Problem(413, f"envie no máximo {MAX_LIST} bytes, ou linhas em {NDJSON}")
+    try:
+        items = msgspec.json.decode(bytes(body))
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        raise Problem(400, "o corpo não é JSON válido (UTF-8)") from None
+    if not isinstance(items, list):
+        raise InvalidInput("corpo", "envie uma lista de consultas")
+    if len(items) > MAX_ITEMS:
+        raise Problem(413, f"no máximo {MAX_ITEMS} consultas por chamada", field="corpo")
+    return items
+
+
+async def _listed(items: list[Any]) -> AsyncIterator[Any]:
+    for item in items:
+        yield item
