@@ -1,46 +1,92 @@
 """The gateway, put together."""
 
 import asyncio
+import contextlib
+import logging
 from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Final
 
 from aiohttp import web
 
-from gateway import bulk, cache, lookups, operations
-from gateway.lookups import RELAY, REPORTER
+from gateway import bulk, cache, circuits, headers, lookups, operations
+from gateway.access import ACCESS, Access, guard
+from gateway.lookups import REPORTER
+from gateway.operations import QUEUES
 from gateway.problems import problems
+from gateway.quotas import QUOTAS, Quotas
 from gateway.settings import Settings
-from gateway.streams import Relay
-from shared.app import BUS, LOOKUPS, STORE, base
+from gateway.streams import RELAY, Relay, Signal
+from shared.app import BUS, LIMITER, LOOKUPS, STORE, base
+from shared.errors import InvalidSetting
+from shared.keys import Keys
 from shared.messages import MAX_BODY
 from shared.queues import Queues
 from shared.reporter import Reporter
 
+log = logging.getLogger(__name__)
+
 STATIC: Final = Path(__file__).parent / "static"
+# A revoked key is useless after this.
+KEYS_S: Final = 1.0
 
 
-def build(settings: Settings) -> web.Application:
+def build(settings: Settings, keys: Keys | None) -> web.Application:
     """The application with every route."""
-    app = base(settings, "gateway", middlewares=[problems], client_max_size=MAX_BODY)
-    app.add_routes(bulk.routes)
-    app.add_routes(lookups.routes)
-    app.add_routes(cache.routes)
-    app.add_routes(operations.routes)
+    app = base(
+        settings,
+        "gateway",
+        middlewares=[headers.cors(settings.cors_origins), problems, guard],
+        client_max_size=MAX_BODY,
+    )
+    app[ACCESS] = Access(keys, settings.cache_secret)
+    for module in (bulk, lookups, cache, circuits, operations):
+        app.add_routes(module.routes)
     app.router.add_get("/", _console)
     app.router.add_static("/static", STATIC)
-
-    async def relay(app: web.Application) -> AsyncIterator[None]:
-        app[RELAY] = Relay(app[BUS], app[LOOKUPS])
-        app[operations.QUEUES] = Queues(app[BUS], app[STORE], settings.of)
-        app[REPORTER] = Reporter(app[BUS], app[LOOKUPS])
-        ticker = asyncio.create_task(app[RELAY].beat())
-        yield
-        ticker.cancel()
-        await asyncio.gather(ticker, return_exceptions=True)
-
-    app.cleanup_ctx.append(relay)
+    app.on_response_prepare.append(headers.secure)
+    app.on_response_prepare.append(headers.allow)
+    app.on_shutdown.append(_leave)
+    app.cleanup_ctx.append(_parts(settings, keys))
     return app
+
+
+def _parts(settings: Settings, keys: Keys | None):  # type: ignore[no-untyped-def]
+    async def parts(app: web.Application) -> AsyncIterator[None]:
+        app[RELAY] = Relay(app[BUS], app[LOOKUPS])
+        app[QUOTAS] = Quotas(
+            app[STORE],
+            app[LIMITER],
+            streams=settings.max_streams,
+            each=settings.max_streams_per_client,
+        )
+        app[QUEUES] = Queues(app[BUS], app[STORE], settings.of)
+        app[REPORTER] = Reporter(app[BUS], app[LOOKUPS])
+        tickers = [asyncio.create_task(app[RELAY].beat())]
+        if keys is not None:
+            tickers.append(asyncio.create_task(_watch(keys)))
+        yield
+        for ticker in tickers:
+            ticker.cancel()
+        await asyncio.gather(*tickers, return_exceptions=True)
+
+    return parts
+
+
+async def _watch(keys: Keys) -> None:
+    while True:
+        await asyncio.sleep(KEYS_S)
+        try:
+            keys.refresh()
+        except InvalidSetting as error:
+            # The keys it has are better than none; a revocation in there has to be mended.
+            log.exception("the keys were not read again", extra={"error": str(error)})
+
+
+async def _leave(app: web.Application) -> None:
+    """Send the streams to another gateway before this one goes."""
+    with contextlib.suppress(KeyError):
+        app[RELAY].wake(Signal.LEAVE)
 
 
 async def _console(_: web.Request) -> web.FileResponse:

@@ -1,71 +1,159 @@
 """Ask for a lookup: answered by the cache, or written down and published."""
 
+import contextlib
+import hashlib
+from dataclasses import dataclass
 from typing import Any
 from uuid import uuid4
 
 import msgspec
 from aiohttp import web
 
+from gateway.access import ACCESS, CALLER, Caller
+from gateway.problems import Problem
+from gateway.quotas import QUOTAS
 from gateway.streams import ORIGIN
 from shared import metrics
 from shared.app import BUS, CACHE, LOOKUPS
-from shared.errors import BusUnavailable
+from shared.errors import BusUnavailable, ConsultaError, InvalidInput, StoreUnavailable
 from shared.identifiers import parse
-from shared.messages import Event, Lookup, Requested
+from shared.lookups import View
+from shared.messages import Event, Lookup, Requested, decode_event
 from shared.results import hit
 from shared.stages import wanted
 from shared.topology import REQUESTED
 
+# How long a request may be repeated under its Idempotency-Key and be one.
+IDEMPOTENT_S = 86400
 
-async def submit(app: web.Application, asked: Lookup) -> tuple[int, dict[str, Any]]:
-    """Take a lookup on: 200 with its result on a hit, else 202 with where to follow it.
+
+@dataclass
+class Asking:
+    """One request for a lookup, on its way."""
+
+    app: web.Application
+    caller: Caller
+    asked: Lookup
+    task_id: str
+    # Where its Idempotency-Key stands, if it has one.
+    once: str = ""
+
+    async def __aenter__(self) -> "Asking":
+        return self
+
+    async def __aexit__(self, kind: type[BaseException] | None, *_: object) -> None:
+        """A refused request leaves its Idempotency-Key free for the mended one."""
+        if self.once and kind is not None and issubclass(kind, ConsultaError | Problem):
+            with contextlib.suppress(StoreUnavailable):
+                await self.app[LOOKUPS].not_once(self.once)
+
+    async def known(self) -> list[Event] | None:
+        """All events of the lookup if the cache has its result, fresh and whole.
+
+        Raises:
+            InvalidInput: the identifier or the stages; so nothing invalid is ever published.
+        """
+        asked, cache = self.asked, self.app[CACHE]
+        identifier = parse(asked.kind, asked.identifier)
+        stages = wanted(asked.kind, asked.stages)
+        await self.app[QUOTAS].spend(self.caller)
+        if asked.refresh or asked.delay:
+            return None
+        entries = await cache.read(asked.kind, cache.digest(asked.kind, identifier.value))
+        events = hit(asked.kind, stages, entries)
+        await cache.count(hit=events is not None)
+        metrics.cache_requests.labels(asked.kind, "hit" if events else "miss").inc()
+        return events
+
+    async def keep(self, events: list[Event]) -> None:
+        """Write down a lookup that was answered whole, so that it can be looked at again."""
+        await self.app[LOOKUPS].keep(self.task_id, ORIGIN, self.asked.kind, events, **self._about())
+
+    async def publish(self) -> None:
+        """Write the lookup down, so that it can be followed at once, then publish it.
+
+        Raises:
+            Unavailable: then there is no lookup, not even half of one.
+            Problem: 429, the caller has too many under way.
+        """
+        lookups, asked = self.app[LOOKUPS], self.asked
+        lifetime = asked.delay + asked.deadline
+        slots = await self.app[QUOTAS].occupy(self.caller, self.task_id, lifetime)
+        about = {**self._about(), **slots, "origin": ORIGIN, "kind": asked.kind}
+        await lookups.accept(self.task_id, lifetime, **about)
+        request = Requested(task_id=self.task_id, origin=ORIGIN, **msgspec.structs.asdict(asked))
+        try:
+            await self.app[BUS].command(REQUESTED, request, priority=asked.priority, timeout=3.0)
+        except BusUnavailable:
+            # It may arrive all the same; marked like this nobody will work on it.
+            await lookups.discard(self.task_id)
+            raise
+
+    def _about(self) -> dict[str, str]:
+        about = {"tenant": self.caller.tenant}
+        return {**about, "keep": str(IDEMPOTENT_S)} if self.once else about
+
+
+async def begin(request: web.Request, asked: Lookup) -> tuple[Asking, View | None]:
+    """Start to ask, or find what was asked before under the same `Idempotency-Key`.
+
+    Raises:
+        InvalidInput: the key was used for another request.
+    """
+    asking = Asking(request.app, request[CALLER], asked, str(uuid4()))
+    key = request.headers.get("Idempotency-Key", "")
+    if not key:
+        return asking, None
+    if len(key) > 255 or not key.isprintable():
+        raise InvalidInput("Idempotency-Key", "use até 255 caracteres visíveis")
+    print_ = hashlib.sha256(msgspec.json.encode(asked)).hexdigest()
+    name = hashlib.sha256(f"{asking.caller.tenant}\0{key}".encode()).hexdigest()
+    told = f"{asking.task_id} {print_}"
+    before = await request.app[LOOKUPS].once(name, told, IDEMPOTENT_S)
+    task_id, _, first = before.partition(" ")
+    if first != print_:
+        raise InvalidInput("Idempotency-Key", "esta chave já serviu a outro pedido; use uma nova")
+    asking.task_id, asking.once = task_id, name
+    if before == told:
+        return asking, None
+    view = await request.app[LOOKUPS].view(task_id)
+    # Without a view, or not begun, the first try died on the way: the same task_id goes again.
+    return asking, view if view is not None and view.status != "PENDING" else None
+
+
+async def submit(asking: Asking, view: View | None = None) -> tuple[int, dict[str, Any]]:
+    """Take a lookup on: 200 with its result if that is there, else 202 with where to follow it.
 
     Raises:
         InvalidInput: names the field.
         Unavailable: nothing was taken on.
     """
-    task_id = str(uuid4())
-    events = await known(app, asked)
-    if events is not None:
-        await app[LOOKUPS].keep(task_id, ORIGIN, asked.kind, events)
-        done = {"task_id": task_id, "status": "SUCCESS", "cache": True}
-        return 200, {**done, "resultado": events[-1].data}
-    await publish(app, task_id, asked)
-    where = f"/api/consultas/{task_id}/eventos"
-    return 202, {"task_id": task_id, "status": "PENDING", "eventos": where}
+    task_id = asking.task_id
+    if view is not None and view.status == "SUCCESS":
+        return _done(task_id, decode_event(view.events[-1]))
+    if view is None:
+        async with asking:
+            events = await asking.known()
+            if events is not None:
+                await asking.keep(events)
+                return _done(task_id, events[-1])
+            await asking.publish()
+    where = asking.app[ACCESS].address(asking.caller, task_id)
+    status = "PENDING" if view is None else view.status
+    return 202, {"task_id": task_id, "status": status, "eventos": where}
 
 
-async def known(app: web.Application, asked: Lookup) -> list[Event] | None:
-    """All events of the lookup if the cache has its result, fresh and whole.
-
-    Raises:
-        InvalidInput: the identifier or the stages; so nothing invalid is ever published.
-    """
-    identifier = parse(asked.kind, asked.identifier)
-    stages = wanted(asked.kind, asked.stages)
-    if asked.refresh or asked.delay:
-        return None
-    cache = app[CACHE]
-    entries = await cache.read(asked.kind, cache.digest(asked.kind, identifier.value))
-    events = hit(asked.kind, stages, entries)
-    await cache.count(hit=events is not None)
-    metrics.cache_requests.labels(asked.kind, "hit" if events else "miss").inc()
-    return events
+def _done(task_id: str, last: Event) -> tuple[int, dict[str, Any]]:
+    done = {"task_id": task_id, "status": "SUCCESS", "cache": last.cached}
+    return 200, {**done, "resultado": last.data}
 
 
-async def publish(app: web.Application, task_id: str, asked: Lookup) -> None:
-    """Write the lookup down, so that it can be followed at once, then publish it.
+def seen_by(caller: Caller, view: View | None) -> View:
+    """A lookup, if there is one and it is theirs.
 
     Raises:
-        Unavailable: then there is no lookup, not even half of one.
+        Problem: 404, the same for both, so that nobody learns what others look up.
     """
-    lookups = app[LOOKUPS]
-    lifetime = asked.delay + asked.deadline
-    await lookups.accept(task_id, lifetime, origin=ORIGIN, kind=asked.kind)
-    request = Requested(task_id=task_id, origin=ORIGIN, **msgspec.structs.asdict(asked))
-    try:
-        await app[BUS].command(REQUESTED, request, priority=asked.priority, timeout=3.0)
-    except BusUnavailable:
-        # It may arrive all the same; marked like this nobody will work on it.
-        await lookups.discard(task_id)
-        raise
+    if view is None or not caller.sees(view.lookup.get("tenant")):
+        raise Problem(404, "não há consulta com este task_id")
+    return view

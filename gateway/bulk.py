@@ -9,12 +9,15 @@ them at a time: a slow bus slows the reading down, and memory stays what the win
 import asyncio
 from collections.abc import AsyncIterator
 from typing import Any, Final
+from uuid import uuid4
 
 import msgspec
 from aiohttp import web
 
-from gateway.asking import submit
+from gateway.access import CALLER
+from gateway.asking import Asking, submit
 from gateway.bodies import lookup_from
+from gateway.operation import operation
 from gateway.problems import Problem
 from shared.errors import InvalidInput, Unavailable
 from shared.messages import Lookup
@@ -31,6 +34,7 @@ routes = web.RouteTableDef()
 
 
 @routes.post("/api/consultas/lote")
+@operation("consultar", body=list[Lookup])
 async def bulk(request: web.Request) -> web.StreamResponse:
     """Take on a list of lookups."""
     if request.content_type == NDJSON:
@@ -57,7 +61,7 @@ async def _answer(
     async def read() -> None:
         index = 0
         async for item in items:
-            await window.put(asyncio.create_task(_one(request.app, index, item)))
+            await window.put(asyncio.create_task(_one(request, index, item)))
             index += 1
         await window.put(None)
 
@@ -77,12 +81,15 @@ async def _answer(
     return response
 
 
-async def _one(app: web.Application, index: int, item: Any) -> dict[str, Any]:
+async def _one(request: web.Request, index: int, item: Any) -> dict[str, Any]:
     """One lookup's answer, as if it had been asked for alone."""
     if index >= MAX_ITEMS:
         item = InvalidInput("lote", f"no máximo {MAX_ITEMS} consultas por chamada")
     try:
-        status, answer = await submit(app, _lookup(item))
+        asking = Asking(request.app, request[CALLER], _lookup(item), str(uuid4()))
+        status, answer = await submit(asking)
+    except Problem as problem:
+        return {"indice": index, "http": problem.status, "detail": problem.detail}
     except InvalidInput as error:
         return {"indice": index, "http": 422, "campo": error.field, "detail": error.message}
     except Unavailable:

@@ -4,6 +4,7 @@ from aiohttp import web
 
 from gateway.answers import json_answer
 from gateway.bodies import read_json
+from gateway.operation import operation
 from shared.app import CACHE
 from shared.errors import InvalidInput
 
@@ -11,12 +12,14 @@ routes = web.RouteTableDef()
 
 
 @routes.get("/api/cache/estatisticas")
+@operation("administrar")
 async def statistics(request: web.Request) -> web.Response:
     """`total_keys`, `hits`, `misses`, `memory_used`."""
     return json_answer(await request.app[CACHE].statistics())
 
 
 @routes.post("/api/cache/invalidar")
+@operation("administrar")
 async def invalidate(request: web.Request) -> web.Response:
     """Forget one subject (`tipo`, `identificador`), or all that match `padrao`."""
     body = await read_json(request)
@@ -32,6 +35,7 @@ async def invalidate(request: web.Request) -> web.Response:
 
 
 @routes.post("/api/cache/versao")
+@operation("administrar")
 async def raise_version(request: web.Request) -> web.Response:
     """Make everything cached before invalid, in every process at once."""
     return json_answer({"versao": await request.app[CACHE].raise_version()})

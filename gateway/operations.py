@@ -6,6 +6,7 @@ from typing import Final
 from aiohttp import web
 
 from gateway.answers import json_answer
+from gateway.operation import operation
 from gateway.problems import Problem
 from shared.app import BUS, STORE
 from shared.jobs import JOBS
@@ -20,18 +21,21 @@ routes = web.RouteTableDef()
 
 
 @routes.get("/api/filas")
+@operation("administrar")
 async def queues(request: web.Request) -> web.Response:
     """Work going on, scheduled and waiting; living workers; depth, age and limit of each queue."""
     return json_answer(await request.app[QUEUES].statistics())
 
 
 @routes.get("/api/agenda")
+@operation("administrar")
 async def jobs(request: web.Request) -> web.Response:
     """Periodic jobs: schedule, last run and its result, next run."""
     return json_answer({"tarefas": await agenda(request.app[STORE], JOBS, time.time())})
 
 
 @routes.post("/api/agenda/{nome}")
+@operation("administrar")
 async def run_job(request: web.Request) -> web.Response:
     """Run a periodic job now, beside its schedule."""
     name = request.match_info["nome"]

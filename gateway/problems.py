@@ -38,6 +38,10 @@ _DETAILS: Final = {
 }
 
 
+class TooManyStreams(Exception):
+    """The gateway, or this caller, has as many streams open as it may."""
+
+
 class Problem(Exception):
     """An answer that ends the request."""
 
@@ -79,6 +83,8 @@ async def problems(request: web.Request, handler: Handler) -> web.StreamResponse
         return answer(problem.status, problem.detail, field=problem.field, headers=problem.headers)
     except InvalidInput as error:
         return answer(422, error.message, field=error.field)
+    except TooManyStreams:
+        return answer(429, "há fluxos abertos demais; feche algum ou espere", headers=retry)
     except StoreUnavailable:
         return answer(503, "o armazenamento não responde; tente de novo", headers=retry)
     except BusUnavailable:

@@ -1,6 +1,8 @@
 """Server-sent events on the wire (WHATWG HTML, section 9.2)."""
 
+import asyncio
 import random
+from socket import AF_UNIX, IPPROTO_TCP, TCP_USER_TIMEOUT
 from typing import Final
 
 from aiohttp import web
@@ -13,6 +15,8 @@ HEADERS: Final = {
     "X-Accel-Buffering": "no",
 }
 PING: Final = b": ping\n\n"
+WRITE_TIMEOUT_S: Final = 15.0
+VANISHED_MS: Final = 30_000
 
 
 class Head(Struct):
@@ -30,12 +34,45 @@ def frame(head: Head, body: bytes) -> bytes:
     return b"id: %d\nevent: %b\ndata: %b\n\n" % (head.seq, head.tipo.encode(), body)
 
 
-def retry() -> bytes:
+def retry(*, later: bool = False) -> bytes:
     """How long a client waits before it comes back; spread, so that they do not come at once."""
-    return b"retry: %d\n\n" % random.randint(1000, 3000)  # noqa: S311
+    least, most = (5000, 15000) if later else (1000, 3000)
+    return b"retry: %d\n\n" % random.randint(least, most)  # noqa: S311
 
 
-def response(task_id: str) -> web.StreamResponse:
-    """A stream that is about to begin. Location is where to resume it."""
+class Writer:
+    """An open stream. A client that takes nothing for a while is cut off, and may come back."""
+
+    def __init__(self, request: web.Request, response: web.StreamResponse) -> None:
+        self._request, self._response = request, response
+
+    async def write(self, data: bytes) -> None:
+        """Write, or cut the client off.
+
+        Raises:
+            ConnectionResetError: it has gone, or was cut off.
+        """
+        try:
+            async with asyncio.timeout(WRITE_TIMEOUT_S):
+                await self._response.write(data)
+        except TimeoutError:
+            if self._request.transport is not None:
+                self._request.transport.abort()
+            raise ConnectionResetError("the client does not read") from None
+
+    async def end(self) -> web.StreamResponse:
+        """The regular end of the stream."""
+        await self._response.write_eof()
+        return self._response
+
+
+async def open_stream(request: web.Request, task_id: str) -> Writer:
+    """Begin a stream. Its Location is where to resume it."""
     headers = {**HEADERS, "Location": f"/api/consultas/{task_id}/eventos"}
-    return web.StreamResponse(headers=headers)
+    response = web.StreamResponse(headers=headers)
+    socket = request.transport.get_extra_info("socket") if request.transport else None
+    if socket is not None and socket.family != AF_UNIX:
+        # A peer that vanished without a word is given up after this, not after hours.
+        socket.setsockopt(IPPROTO_TCP, TCP_USER_TIMEOUT, VANISHED_MS)
+    await response.prepare(request)
+    return Writer(request, response)

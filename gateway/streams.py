@@ -8,8 +8,12 @@ an event down and publishing it.
 
 import asyncio
 from collections import deque
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
+from contextlib import contextmanager
+from enum import Enum
 from typing import Final
+
+from aiohttp import web
 
 from gateway.sse import Head, head_of
 from shared.bus import Bus
@@ -22,6 +26,18 @@ HEARTBEAT_S: Final = 10.0
 MAX_PENDING: Final = 64
 
 
+class Signal(Enum):
+    """What a stream hears beside events."""
+
+    # Look into the log.
+    READ = 1
+    # This gateway stops.
+    LEAVE = 2
+
+
+Told = tuple[Head, bytes]
+
+
 class Stream:
     """One client's view of one lookup, fed by the relay."""
 
@@ -29,19 +45,20 @@ class Stream:
 
     def __init__(self, task_id: str) -> None:
         self.task_id = task_id
-        # None stands for: look into the log.
-        self._pending: deque[tuple[Head, bytes] | None] = deque()
+        self._pending: deque[Told | Signal] = deque()
         self._waiter: asyncio.Future[None] | None = None
 
-    def offer(self, item: tuple[Head, bytes] | None) -> None:
-        """Hand on an event. One too many is dropped: the log has it, and the gap will show."""
+    def offer(self, item: Told | Signal) -> None:
+        """Hand on an event. Of a client that lets too many lie, the log keeps the rest."""
         if len(self._pending) < MAX_PENDING:
             self._pending.append(item)
+        elif item is Signal.LEAVE:
+            self._pending[-1] = item
         if self._waiter is not None and not self._waiter.done():
             self._waiter.set_result(None)
 
-    async def next(self) -> tuple[Head, bytes] | None:
-        """The next event, or None where the log should be read."""
+    async def next(self) -> Told | Signal:
+        """The next event or signal."""
         while not self._pending:
             self._waiter = asyncio.get_running_loop().create_future()
             try:
@@ -67,11 +84,11 @@ class Relay:
             for stream in streams:
                 stream.offer(item)
 
-    def wake(self) -> None:
-        """Have every stream read its log."""
+    def wake(self, signal: Signal = Signal.READ) -> None:
+        """Have every stream read its log, or leave."""
         for streams in self._streams.values():
             for stream in streams:
-                stream.offer(None)
+                stream.offer(signal)
 
     async def beat(self) -> None:
         """One ticker for all streams, for as long as the gateway lives."""
@@ -79,30 +96,32 @@ class Relay:
             await asyncio.sleep(HEARTBEAT_S)
             self.wake()
 
-    def subscribe(self, task_id: str) -> Stream:
+    @contextmanager
+    def subscribed(self, task_id: str) -> Iterator[Stream]:
         """A stream that gathers a lookup's events from now on."""
         stream = Stream(task_id)
-        self._streams.setdefault(task_id, set()).add(stream)
-        return stream
+        streams = self._streams.setdefault(task_id, set())
+        streams.add(stream)
+        try:
+            yield stream
+        finally:
+            streams.discard(stream)
+            if not streams:
+                self._streams.pop(task_id, None)
 
-    def unsubscribe(self, stream: Stream) -> None:
-        """No more events for this stream."""
-        streams = self._streams[stream.task_id]
-        streams.discard(stream)
-        if not streams:
-            del self._streams[stream.task_id]
+    async def follow(self, stream: Stream, seen: int) -> AsyncIterator[Told | Signal | None]:
+        """The events after `seen`, each once, in order, to the last.
 
-    async def follow(self, stream: Stream, seen: int) -> AsyncIterator[tuple[Head, bytes] | None]:
-        """The events after `seen`, each once, in order, to the last; None for a heartbeat.
+        None in between is a heartbeat; LEAVE is the end of this gateway, not of the lookup.
 
         Raises:
             StoreUnavailable: the log was needed, and Redis is away.
         """
-        item: tuple[Head, bytes] | None = None
-        while True:
-            if item is None or item[0].seq > seen + 1:
+        item: Told | Signal = Signal.READ
+        while item is not Signal.LEAVE:
+            if isinstance(item, Signal) or item[0].seq > seen + 1:
                 fresh = await self._read(stream.task_id, seen)
-                if item is None and not fresh:
+                if not fresh:
                     yield None
             else:
                 fresh = [item]
@@ -113,7 +132,11 @@ class Relay:
                     if head.tipo in TERMINAL:
                         return
             item = await stream.next()
+        yield item
 
-    async def _read(self, task_id: str, seen: int) -> list[tuple[Head, bytes]]:
+    async def _read(self, task_id: str, seen: int) -> list[Told]:
         view = await self._lookups.view(task_id, seen)
         return [(head_of(body), body) for body in view.events] if view is not None else []
+
+
+RELAY: Final = web.AppKey("relay", Relay)

@@ -10,6 +10,7 @@ import signal
 import sys
 from collections.abc import AsyncIterator, Callable
 from contextlib import AsyncExitStack
+from dataclasses import dataclass
 from typing import Any, Final
 
 from aiohttp import web
@@ -64,12 +65,22 @@ def _bus_check(bus: Bus) -> Callable[[], "asyncio.Future[bool]"]:
     return lambda: asyncio.ensure_future(check())
 
 
+@dataclass(frozen=True)
+class Address:
+    """Where to listen, and the variable that says so; `share` lets several processes do it."""
+
+    host: str
+    port: int
+    variable: str
+    share: bool = False
+
+
 def main(
     name: str,
     ops_port: int,
     settings: Common,
     build: Callable[[], web.Application],
-    address: tuple[str, int] | None = None,
+    address: Address | None = None,
 ) -> None:
     """Run a service until SIGTERM or SIGINT.
 
@@ -77,31 +88,66 @@ def main(
         name: the service, in logs.
         ops_port: where `/live`, `/ready` and `/metrics` are served.
         build: makes the application.
-        address: host and port of the application's own routes, if it has any.
+        address: where the application's own routes are served, if it has any.
     """
     log.configure(name, settings.log_level)
-    asyncio.run(_serve(build(), (settings.ops_host, ops_port), address))
+    variable = f"{name.replace(' ', '_').upper()}_OPS_PORT"
+    try:
+        asyncio.run(_serve(build(), Address(settings.ops_host, ops_port, variable), address))
+    except InvalidSetting as error:
+        refuse(error)
 
 
-async def _serve(
-    app: web.Application, ops_address: tuple[str, int], address: tuple[str, int] | None
-) -> None:
+async def _serve(app: web.Application, ops_address: Address, address: Address | None) -> None:
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stop.set)
     async with AsyncExitStack() as stack:
-        runner = web.AppRunner(app, access_log=None, handler_cancellation=True, shutdown_timeout=5)
-        await runner.setup()
-        stack.push_async_callback(runner.cleanup)
         ops = web.AppRunner(ops_application(app), access_log=None)
+        runner = web.AppRunner(
+            app,
+            access_log=None,
+            handler_cancellation=True,
+            shutdown_timeout=5,
+            keepalive_timeout=75,
+            # Beyond these, a request line or header is an attack.
+            max_line_size=8190,
+            max_field_size=8190,
+        )
+        # Left in reverse: readiness fails first, and is still answered while the rest ends.
         await ops.setup()
         stack.push_async_callback(ops.cleanup)
-        await web.TCPSite(ops, *ops_address).start()
+        await runner.setup()
+        stack.push_async_callback(runner.cleanup)
+        await _listen(ops, ops_address)
         if address is not None:
-            await web.TCPSite(runner, *address).start()
-        logging.getLogger(__name__).info("started", extra={"ops_port": ops_address[1]})
+            await _listen(runner, address)
+        logging.getLogger(__name__).info("started", extra={"ops_port": ops_address.port})
         await stop.wait()
+        app[READY]["stopping"] = _no
+
+
+async def _listen(runner: web.AppRunner, address: Address) -> None:
+    """Serve at an address.
+
+    Raises:
+        InvalidSetting: it cannot be had.
+    """
+    site = web.TCPSite(
+        runner, address.host, address.port, backlog=1024, reuse_port=address.share or None
+    )
+    try:
+        await site.start()
+    except OSError as error:
+        raise InvalidSetting(
+            f"{address.variable}: cannot listen on {address.host}:{address.port} "
+            f"({error.strerror}); set a free one"
+        ) from None
+
+
+async def _no() -> bool:
+    return False
 
 
 def refuse(error: InvalidSetting) -> None:

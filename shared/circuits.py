@@ -68,9 +68,9 @@ class Leave:
     """The answer to a replica that wants to try a provider; `seconds` to wait if it may not."""
 
     verdict: Literal["granted", "closed", "open", "probing"]
-    seconds: float
-    openings: int
-    cause: str
+    seconds: float = 0.0
+    openings: int = 0
+    cause: str = ""
 
 
 class Board:
@@ -126,7 +126,9 @@ class Board:
         for field_, report in zip(alive[::2], alive[1::2], strict=True):
             name = field_.decode().rpartition("|")[0]
             reports.setdefault(name, []).append(_decoder.decode(report))
-        rows = {name.decode(): (values, reports.get(name.decode(), [])) for name, *values in circuits}
+        rows = {
+            name.decode(): (values, reports.get(name.decode(), [])) for name, *values in circuits
+        }
         return {name: _overview(*rows[name]) for name in sorted(rows)}
 
 

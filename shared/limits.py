@@ -95,19 +95,23 @@ class Limiter:
         self._store = store
         self._clock = clock
 
-    async def acquire(self, limit: Limit, permit: str) -> float:
+    async def acquire(self, limit: Limit, permit: str, *, lease: float = LEASE) -> float:
         """Take a permit: 0 if granted, else the time (Unix seconds) to ask again.
 
         Asking again with the same id is safe, so an answer that got lost costs nothing.
+
+        Args:
+            lease: seconds after which a permit nobody settled counts as settled; 0 for what is
+                over and done with once it is granted.
 
         Raises:
             StoreUnavailable: nobody knows, so nobody may: the limit fails closed.
         """
         if not limit:
             return 0.0
-        lease = round(LEASE * 1e6)
+        micros = round(lease * 1e6)
         answer = await self._store.run(
-            "acquire", [limit.key], self._clock(), permit, lease, *limit.arguments
+            "acquire", [limit.key], self._clock(), permit, micros, *limit.arguments
         )
         return int(answer) / 1e6
 

@@ -119,6 +119,7 @@ class Lookups:
         self, task: str, origin: str, kind: Kind, events: Sequence[Event], **about: str
     ) -> None:
         """Write down a lookup that was answered at once, whole, so that it can be asked for."""
+        lifetime = max(KEEP_S, int(about.get("keep", 0)))
         flight = uuid4().hex
         key, wanted = flight_key(flight), [event.type for event in events if event.type in STAGES]
         pipe = self._store.redis.pipeline(transaction=False)
@@ -128,8 +129,20 @@ class Lookups:
         pipe.hset(key, mapping={"kind": kind, "wanted": ",".join(wanted), "ended": "completo"})
         pipe.rpush(f"{key}:log", *(encode(event) for event in events))
         for name in (_lookup(task), key, f"{key}:log"):
-            pipe.expire(name, KEEP_S)
+            pipe.expire(name, lifetime)
         await pipe.execute()
+
+    @translated
+    async def once(self, name: str, value: str, lifetime: int) -> str:
+        """The value under this name: this one, or the one that was first, for `lifetime` s."""
+        key = f"consulta:once:{name}"
+        before: Any = await self._store.redis.set(key, value, nx=True, get=True, ex=lifetime)
+        return value if before is None else str(before.decode())
+
+    @translated
+    async def not_once(self, name: str) -> None:
+        """Forget what `once` remembered."""
+        await self._store.redis.delete(f"consulta:once:{name}")
 
     @translated
     async def discard(self, task: str) -> None:

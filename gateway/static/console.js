@@ -78,9 +78,9 @@ function route() {
 }
 
 async function onCancel() {
+  view.say("Cancelando…"); // its end comes as an event, maybe before the answer
   try {
     await cancel(current, access());
-    view.say("Cancelamento pedido.");
   } catch (error) {
     view.say(error.detail ?? "o cancelamento falhou");
   }

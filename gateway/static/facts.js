@@ -5,7 +5,7 @@ import { ordered, value } from "./format.js";
 import { fieldName } from "./words.js";
 
 // What would break over lines in one column gets two.
-const LONG = 22;
+const LONG = 17;
 
 /** What a stage found, in the order in which people look for it. */
 export function facts(record) {
@@ -13,12 +13,14 @@ export function facts(record) {
   for (const [name, told] of ordered(record)) {
     if (told === null || (Array.isArray(told) && !told.length)) continue;
     const text = value(name, told);
-    const isLong = Array.isArray(text) || text.length > LONG;
-    list.append(
-      el(isLong ? "div.long" : "div", {}, el("dt", {}, fieldName(name)), el("dd", {}, shown(name, told))),
-    );
+    list.append(el(place(text), {}, el("dt", {}, fieldName(name)), el("dd", {}, shown(name, told))));
   }
   return list;
+}
+
+function place(text) {
+  if (Array.isArray(text)) return "div.many";
+  return text.length > LONG ? "div.long" : "div";
 }
 
 /** One value: a text, or a list of texts. */

@@ -89,7 +89,9 @@ function partner({ nome, qualificacao, desde }) {
 
 function phoneLine(told) {
   if (typeof told === "string") return phone(told);
-  const cities = (told.cidades ?? []).join(", ");
+  const { cidades = [] } = told;
+  const more = cidades.length > CITIES ? ` e mais ${cidades.length - CITIES}` : "";
+  const cities = cidades.slice(0, CITIES).join(", ") + more;
   const about = [PHONE_TYPES[told.tipo], told.uf, cities].filter(Boolean).join(", ");
   return about ? `${phone(told.numero)} (${about})` : phone(told.numero);
 }
@@ -100,6 +102,7 @@ function address(told) {
   return [street, told.bairro, town, told.cep && cep(told.cep)].filter(Boolean).join(" · ");
 }
 
+const CITIES = 2; // an area code has dozens
 const PHONE_TYPES = { movel: "celular", fixo: "fixo" };
 const SEXES = { M: "masculino", F: "feminino" };
 const cep = (text) => text.replace(/^(\d{5})(\d{3})$/, "$1-$2");

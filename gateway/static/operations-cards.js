@@ -3,7 +3,7 @@
 import { badge, el } from "./dom.js";
 import { bytes, clock, count, moment, percent, until } from "./format.js";
 import { Series } from "./series.js";
-import { STAGES } from "./words.js";
+import { reason, STAGES } from "./words.js";
 
 /** A card that is there from the start, and says "indisponível" where there is no answer. */
 class Card {
@@ -42,7 +42,7 @@ export class CircuitsCard extends Card {
     const rows = Object.entries(circuits).map(([name, circuit]) => {
       const [word, tone] = CIRCUITS[circuit.estado] ?? [circuit.estado, "neutral"];
       const reopens = circuit.reabre_em ? `testa ${relative(circuit.reabre_em)}` : "";
-      const why = [circuit.motivo, reopens].filter(Boolean).join("; ");
+      const why = [circuit.motivo && reason(circuit.motivo), reopens].filter(Boolean).join("; ");
       return [el("code", {}, name), badge(word, tone), count(circuit.falhas), count(circuit.sucesso), why];
     });
     return [rows.length ? table("Circuitos por fonte", ["Fonte", "Estado", "#Falhas", "#Sucessos", "Motivo"], rows) : none("Nenhuma fonte foi chamada ainda.")];
@@ -140,7 +140,7 @@ function table(name, heads, rows) {
   const cell = (content, place) => el(`${place ? "td" : "th"}.${tone[place]}`, place ? {} : { scope: "row" }, content);
   return el(
     "div.table",
-    { role: "region", tabindex: 0, "aria-label": name },
+    { role: "region", tabindex: 0, "aria-label": `${name}, tabela` },
     el(
       "table",
       {},

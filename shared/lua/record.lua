@@ -25,8 +25,13 @@ if verdict == 'new' and terminal ~= '' then
   for _, task in ipairs(redis.call('HKEYS', askers)) do
     local lookup = 'consulta:lookup:' .. task
     if redis.call('EXISTS', lookup) == 1 then
+      local about = redis.call('HMGET', lookup, 'keep', 'slots')
+      -- Whoever may repeat its request for a day has to find the answer for a day.
+      local keep = math.max(tonumber(lifetime), tonumber(about[1] or 0))
+      if keep > tonumber(lifetime) then lifetime = keep end
+      if about[2] then redis.call('ZREM', about[2], task) end
       redis.call('HSET', lookup, 'ended', terminal)
-      redis.call('EXPIRE', lookup, lifetime)
+      redis.call('EXPIRE', lookup, keep)
     end
   end
   for _, name in ipairs({key, log, askers}) do redis.call('EXPIRE', name, lifetime) end

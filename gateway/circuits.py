@@ -1,0 +1,46 @@
+"""The routes of the circuits: how each stands over all replicas, and an operator's hand on them."""
+
+from typing import Any, Final
+
+import msgspec
+from aiohttp import web
+
+from gateway.bodies import read_json
+from gateway.operation import operation
+from gateway.problems import Problem
+from shared.app import STORE
+from shared.circuits import Board, Forced
+from shared.errors import InvalidInput
+
+routes = web.RouteTableDef()
+
+_FORCED: Final[dict[Any, Forced]] = {"ABERTO": "ABERTO", "FECHADO": "FECHADO", "AUTOMATICO": ""}
+
+
+@routes.get("/api/circuitos")
+@operation("administrar")
+async def look(request: web.Request) -> web.Response:
+    """Every circuit by name: state, counts, reason, time of reopening."""
+    return _json(await Board(request.app[STORE]).overview())
+
+
+@routes.put("/api/circuitos/{nome}")
+@operation("administrar")
+async def force(request: web.Request) -> web.Response:
+    """Hold a circuit open or closed in every replica, or leave it to itself again."""
+    body = await read_json(request)
+    match body:
+        case {"estado": str(word)} if word in _FORCED:
+            forced = _FORCED[word]
+        case _:
+            raise InvalidInput("estado", f"use {', '.join(_FORCED)}")
+    board, name = Board(request.app[STORE]), request.match_info["nome"]
+    known = await board.overview()
+    if name not in known:
+        raise Problem(404, f"não há este circuito; existem {', '.join(known) or 'nenhum ainda'}")
+    await board.force(name, forced)
+    return _json((await board.overview())[name])
+
+
+def _json(answer: Any) -> web.Response:
+    return web.Response(body=msgspec.json.encode(answer), content_type="application/json")

@@ -1,0 +1,89 @@
+"""What one caller may take of the gateway: lookups in a window, lookups and streams at once."""
+
+import time
+from collections import Counter
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Final
+from uuid import uuid4
+
+from aiohttp import web
+
+from gateway.access import Caller
+from gateway.problems import Problem, TooManyStreams
+from shared.limits import Limiter
+from shared.store import Store
+
+STREAMS: Final = 20_000
+STREAMS_EACH: Final = 1_000
+
+
+class Quotas:
+    """Counts over all replicas in Redis, and streams in this process."""
+
+    def __init__(
+        self,
+        store: Store,
+        limiter: Limiter,
+        *,
+        streams: int = STREAMS,
+        each: int = STREAMS_EACH,
+    ) -> None:
+        self._store, self._limiter = store, limiter
+        self._streams, self._each = streams, each
+        self._open: Counter[str] = Counter()
+
+    async def spend(self, caller: Caller) -> None:
+        """One lookup of the key's window.
+
+        Raises:
+            Problem: 429, with the seconds after which there is one again.
+        """
+        if caller.key is None:
+            return
+        retry_at = await self._limiter.acquire(caller.key.limit, uuid4().hex, lease=0)
+        if retry_at:
+            seconds = max(1, round(retry_at - time.time() + 0.5))
+            detail = f"limite da chave: {caller.key.rate}"
+            raise Problem(429, detail, headers={"Retry-After": str(seconds)})
+
+    async def occupy(self, caller: Caller, task_id: str, lifetime: float) -> dict[str, str]:
+        """One of the lookups the key may have under way; it is free again when the lookup ends.
+
+        Returns what the lookup has to know to free it.
+
+        Raises:
+            Problem: 429.
+        """
+        if caller.key is None:
+            return {}
+        name = f"consulta:slots:{caller.key.id}"
+        now = time.time()
+        taken = await self._store.run(
+            "occupy", [name], task_id, now, now + lifetime, caller.key.concurrency
+        )
+        if not taken:
+            detail = f"a chave já tem {caller.key.concurrency} consultas em andamento"
+            raise Problem(429, detail, headers={"Retry-After": "2"})
+        return {"slots": name}
+
+    @contextmanager
+    def stream(self, caller: Caller) -> Iterator[None]:
+        """One open stream.
+
+        Raises:
+            TooManyStreams: not one more.
+        """
+        name = caller.tenant
+        if self._open.total() >= self._streams or self._open[name] >= self._each:
+            raise TooManyStreams
+        self._open[name] += 1
+        try:
+            yield
+        finally:
+            self._open[name] -= 1
+            if not self._open[name]:
+                del self._open[name]
+
+
+QUOTAS: Final = web.AppKey("quotas", Quotas)
