@@ -76,28 +76,38 @@ def answer(
 @web.middleware
 async def problems(request: web.Request, handler: Handler) -> web.StreamResponse:
     """Turn every error into its problem."""
-    retry = {"Retry-After": str(RETRY_AFTER_S)}
     try:
         return await handler(request)
-    except Problem as problem:
-        return answer(problem.status, problem.detail, field=problem.field, headers=problem.headers)
-    except InvalidInput as error:
-        return answer(422, error.message, field=error.field)
-    except TooManyStreams:
-        return answer(429, "há fluxos abertos demais; feche algum ou espere", headers=retry)
-    except StoreUnavailable:
-        return answer(503, "o armazenamento não responde; tente de novo", headers=retry)
-    except BusUnavailable:
-        return answer(503, "a fila não responde; tente de novo", headers=retry)
-    except web.HTTPException as error:
-        if error.status < 400:
+    except Exception as error:
+        # With a part of another answer out, this one would be put into the middle of it, and its
+        # client would wait for ever. Raised, it has aiohttp cut the connection.
+        if request.writer.output_size:
             raise
-        allow = {"Allow": error.headers["Allow"]} if "Allow" in error.headers else None
-        detail = _DETAILS.get(error.status, error.reason)
-        return answer(error.status, detail, headers=allow)
-    except Exception:
-        log.exception("a request failed", extra={"route": _route(request)})
-        return answer(500, "erro nosso, já registrado; tente de novo")
+        return _problem(request, error)
+
+
+def _problem(request: web.Request, error: Exception) -> web.Response:
+    retry = {"Retry-After": str(RETRY_AFTER_S)}
+    match error:
+        case Problem():
+            return answer(error.status, error.detail, field=error.field, headers=error.headers)
+        case InvalidInput():
+            return answer(422, error.message, field=error.field)
+        case TooManyStreams():
+            return answer(429, "há fluxos abertos demais; feche algum ou espere", headers=retry)
+        case StoreUnavailable():
+            return answer(503, "o armazenamento não responde; tente de novo", headers=retry)
+        case BusUnavailable():
+            return answer(503, "a fila não responde; tente de novo", headers=retry)
+        case web.HTTPException():
+            if error.status < 400:
+                raise error
+            allow = {"Allow": error.headers["Allow"]} if "Allow" in error.headers else None
+            detail = _DETAILS.get(error.status, error.reason)
+            return answer(error.status, detail, headers=allow)
+        case _:
+            log.error("a request failed", extra={"route": _route(request)}, exc_info=error)
+            return answer(500, "erro nosso, já registrado; tente de novo")
 
 
 def _route(request: web.Request) -> str:

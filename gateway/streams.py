@@ -7,6 +7,7 @@ an event down and publishing it.
 """
 
 import asyncio
+import random
 from collections import deque
 from collections.abc import AsyncIterator, Iterator
 from contextlib import contextmanager
@@ -17,6 +18,7 @@ from aiohttp import web
 
 from gateway.sse import Head, head_of
 from shared.bus import Bus
+from shared.errors import StoreUnavailable
 from shared.lookups import Lookups
 from shared.messages import TERMINAL
 
@@ -112,15 +114,13 @@ class Relay:
     async def follow(self, stream: Stream, seen: int) -> AsyncIterator[Told | Signal | None]:
         """The events after `seen`, each once, in order, to the last.
 
-        None in between is a heartbeat; LEAVE is the end of this gateway, not of the lookup.
-
-        Raises:
-            StoreUnavailable: the log was needed, and Redis is away.
+        None in between is a heartbeat; LEAVE is the end of this gateway, not of the lookup. While
+        Redis is away there are heartbeats only.
         """
         item: Told | Signal = Signal.READ
         while item is not Signal.LEAVE:
             if isinstance(item, Signal) or item[0].seq > seen + 1:
-                fresh = await self._read(stream.task_id, seen)
+                fresh = await self._read(stream, seen)
                 if not fresh:
                     yield None
             else:
@@ -134,8 +134,15 @@ class Relay:
             item = await stream.next()
         yield item
 
-    async def _read(self, task_id: str, seen: int) -> list[Told]:
-        view = await self._lookups.view(task_id, seen)
+    async def _read(self, stream: Stream, seen: int) -> list[Told]:
+        try:
+            view = await self._lookups.view(stream.task_id, seen)
+        except StoreUnavailable:
+            # A client sent away would only come back to the same. The event that made this one
+            # look may have been the last, so it looks again, at a moment of its own.
+            pause = random.uniform(1, 3)  # noqa: S311
+            asyncio.get_running_loop().call_later(pause, stream.offer, Signal.READ)
+            return []
         return [(head_of(body), body) for body in view.events] if view is not None else []
 
 

@@ -114,10 +114,9 @@ class Cache:
         await self.write(kind, self.digest(kind, identifier), {field: entry})
         return entry
 
-    @translated
     async def count(self, *, hit: bool) -> None:
         """Note that a lookup was a hit, or was none."""
-        await self._store.redis.hincrby(_COUNTERS, "hits" if hit else "misses", 1)
+        await self._store.do("HINCRBY", _COUNTERS, "hits" if hit else "misses", 1)
 
     @translated
     async def version(self) -> int:

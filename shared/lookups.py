@@ -114,23 +114,23 @@ class Lookups:
             )
         )
 
-    @translated
     async def keep(
         self, task: str, origin: str, kind: Kind, events: Sequence[Event], **about: str
     ) -> None:
         """Write down a lookup that was answered at once, whole, so that it can be asked for."""
-        lifetime = max(KEEP_S, int(about.get("keep", 0)))
         flight = uuid4().hex
-        key, wanted = flight_key(flight), [event.type for event in events if event.type in STAGES]
-        pipe = self._store.redis.pipeline(transaction=False)
-        lookup: dict[Any, Any] = {"origin": origin, "kind": kind, "flight": flight, **about}
-        lookup["ended"] = "completo"
-        pipe.hset(_lookup(task), mapping=lookup)
-        pipe.hset(key, mapping={"kind": kind, "wanted": ",".join(wanted), "ended": "completo"})
-        pipe.rpush(f"{key}:log", *(encode(event) for event in events))
-        for name in (_lookup(task), key, f"{key}:log"):
-            pipe.expire(name, lifetime)
-        await pipe.execute()
+        wanted = ",".join(event.type for event in events if event.type in STAGES)
+        await self._store.run(
+            "keep",
+            [_lookup(task), flight_key(flight)],
+            flight,
+            origin,
+            kind,
+            wanted,
+            max(KEEP_S, int(about.get("keep", 0))),
+            about.get("tenant", ""),
+            *(encode(event) for event in events),
+        )
 
     @translated
     async def once(self, name: str, value: str, lifetime: int) -> str:

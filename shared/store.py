@@ -4,6 +4,7 @@ redis-py retries commands by itself, which would run a counter or a limiter twic
 whoever can repeat a step safely repeats the whole step.
 """
 
+import hashlib
 from collections.abc import Awaitable, Callable
 from functools import wraps
 from pathlib import Path
@@ -12,10 +13,10 @@ from typing import Any, Final, ParamSpec, TypeVar
 from redis.asyncio import BlockingConnectionPool, Redis
 from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
-from redis.commands.core import AsyncScript
-from redis.exceptions import RedisError, ResponseError
+from redis.exceptions import NoScriptError, RedisError, ResponseError
 
 from shared.errors import StoreUnavailable
+from shared.gather import Gather
 
 Parameters = ParamSpec("Parameters")
 Result = TypeVar("Result")
@@ -40,7 +41,7 @@ def translated(
             if str(error).split(" ", 1)[0] in {"OOM", "READONLY", "LOADING", "MASTERDOWN"}:
                 raise StoreUnavailable(f"Redis: {type(error).__name__}") from None
             raise
-        except (TimeoutError, RedisError, OSError) as error:
+        except (RedisError, OSError) as error:
             raise StoreUnavailable(f"Redis: {type(error).__name__}") from None
 
     return wrapper
@@ -60,12 +61,14 @@ class Store:
             health_check_interval=0,
         )
         self.redis: Redis = Redis(connection_pool=pool)
-        self._scripts: dict[str, AsyncScript] = {}
+        self._gather = Gather(self.redis)
+        self._scripts: dict[str, tuple[str, str]] = {}
 
     async def __aenter__(self) -> "Store":
         return self
 
     async def __aexit__(self, *_: object) -> None:
+        await self._gather.close()
         await self.redis.aclose()
         await self.redis.connection_pool.disconnect()
 
@@ -76,11 +79,27 @@ class Store:
         Raises:
             StoreUnavailable: it may or may not have run; every script of ours may run again.
         """
-        script = self._scripts.get(name)
-        if script is None:
-            source = (SCRIPTS / f"{name}.lua").read_text()
-            script = self._scripts[name] = self.redis.register_script(source)
-        return await script(keys=keys, args=list(args))
+        digest, source = self._scripts.get(name) or self._load(name)
+        try:
+            return await self._gather.do("EVALSHA", digest, len(keys), *keys, *args)
+        except NoScriptError:
+            # A Redis that has not seen it yet; EVAL leaves it there.
+            return await self._gather.do("EVAL", source, len(keys), *keys, *args)
+
+    @translated
+    async def do(self, *command: Argument) -> Any:
+        """Run one command, together with others of this turn of the loop.
+
+        Raises:
+            StoreUnavailable: it may or may not have run.
+        """
+        return await self._gather.do(*command)
+
+    def _load(self, name: str) -> tuple[str, str]:
+        source = (SCRIPTS / f"{name}.lua").read_text()
+        digest = hashlib.sha1(source.encode(), usedforsecurity=False).hexdigest()
+        self._scripts[name] = (digest, source)
+        return digest, source
 
     @translated
     async def hash(self, key: str) -> dict[str, bytes]:

@@ -74,6 +74,7 @@ const REASONS = {
   challenged: "pediu verificação humana",
   not_called: "não chamado",
   rate_limited: "limite atingido",
+  circuit_open: "circuito aberto",
   outage: "fora do ar",
   server_error: "erro da fonte",
   timeout: "tempo esgotado",
