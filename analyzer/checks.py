@@ -9,7 +9,8 @@ from dataclasses import dataclass
 from datetime import date
 from typing import Any, Final
 
-from analyzer.analysis import Finding, Severity, Step, Told
+from analyzer.analysis import Step
+from shared.analysis import Finding, Severity, Told
 from shared.identifiers import Kind
 from shared.messages import Outcome, Stage
 

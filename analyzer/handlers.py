@@ -5,7 +5,8 @@ from datetime import UTC, datetime
 from typing import cast
 
 from analyzer.merge import analyze
-from shared.bus import Bus, Delivery
+from shared.bus import Bus
+from shared.consumer import Delivery
 from shared.identifiers import Kind
 from shared.limits import Permit
 from shared.lookups import Lookups

@@ -18,9 +18,10 @@ from typing import Any, Final, Union, get_args, get_origin
 import msgspec
 from msgspec import UNSET, Struct
 
-from analyzer.analysis import Analysis, Conflict, Step, Told, Version
+from analyzer.analysis import Step
 from analyzer.checks import check
 from analyzer.score import completeness, missing, summary
+from shared.analysis import Analysis, Conflict, Told, Version
 from shared.identifiers import Kind
 from shared.messages import STAGES, Event, Stage
 from shared.records import RECORDS, Address

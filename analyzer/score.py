@@ -16,8 +16,9 @@ that does not exist has 0.6, since all is known of it and there is no profile.
 from collections.abc import Mapping
 from typing import Any, Final
 
-from analyzer.analysis import Missing, Step, Told
+from analyzer.analysis import Step
 from analyzer.checks import day, is_deceased
+from shared.analysis import Missing, Told
 from shared.identifiers import Kind
 from shared.messages import Stage
 

@@ -11,7 +11,7 @@ from cache_service.planner import Planner
 from cache_service.settings import Settings
 from shared import metrics
 from shared.app import BUS, CACHE, LIMITER, LOOKUPS, STORE, base
-from shared.bus import Consumer, Delivery, Handler
+from shared.consumer import Consumer, Delivery, Handler
 from shared.errors import Undecodable
 from shared.messages import JobRequested
 from shared.ops import REFRESH, Refresh

@@ -8,8 +8,8 @@ from typing import Final, cast
 
 from cache_service.planner import Planner
 from shared import metrics
-from shared.bus import Delivery
 from shared.cache import Cache
+from shared.consumer import Delivery
 from shared.errors import InvalidInput, Undecodable
 from shared.identifiers import Kind
 from shared.lookups import Lookups

@@ -35,12 +35,19 @@ class LookupStatus(Struct, kw_only=True):
 
 
 class BulkAnswer(Struct, kw_only=True):
-    """What became of one lookup of many; `index` is its place, from 0."""
+    """What became of one lookup of many, as if it had been asked for alone.
+
+    `index` is its place, from 0, and `http` the status: 200 with `result`, 202 with `task_id`, or
+    an error with `detail` and perhaps the field at fault.
+    """
 
     index: int = field(name="indice")
-    status: Any
+    http: int
     task_id: str | None = None
-    field_: str | None = field(name="campo", default=None)
+    status: Status | None = None
+    cached: bool = field(name="cache", default=False)
+    result: Any = field(name="resultado", default=None)
+    faulty: str | None = field(name="campo", default=None)
     detail: str | None = None
 
 
@@ -73,6 +80,7 @@ class Queues(Struct, kw_only=True):
     scheduled: int = field(name="tasks_agendadas")
     reserved: int = field(name="tasks_reservadas")
     workers: int
+    services: dict[str, int] = field(name="servicos", default_factory=dict)
     queues: dict[str, QueueState] = field(name="filas", default_factory=dict)
 
 

@@ -8,12 +8,11 @@ async with HttpClient("http://127.0.0.1:8080") as client:
 from collections.abc import AsyncGenerator, AsyncIterator, Iterable
 from contextlib import aclosing
 from typing import Final, Literal, Self, TypeVar, Unpack
-from urllib.parse import quote
+from urllib.parse import quote, urlsplit
 from uuid import uuid4
 
 import aiohttp
 import msgspec
-from yarl import URL
 
 from consulta.answers import (
     Accepted,
@@ -27,11 +26,11 @@ from consulta.answers import (
     Version,
 )
 from consulta.errors import Unreachable
-from consulta.options import Options
+from consulta.options import Item, Options, body_of
 from consulta.problems import decoded, refuse
 from consulta.streams import AWAY, Asked, Following
 from shared.identifiers import Kind
-from shared.messages import Event, Lookup, encode
+from shared.messages import Event
 from shared.settings import Secret
 
 Answer = TypeVar("Answer")
@@ -62,7 +61,7 @@ class HttpClient:
         Raises:
             ValueError: no address of HTTP.
         """
-        if not url.startswith(("http://", "https://")) or not URL(url).host:
+        if urlsplit(url).scheme not in {"http", "https"} or not urlsplit(url).hostname:
             raise ValueError("give an address like http://host:port")
         self._url, self._key, self._patience = url.rstrip("/"), Secret(key or ""), patience
         self._open: aiohttp.ClientSession | None = None
@@ -93,13 +92,15 @@ class HttpClient:
         """
         # The same key whenever it is asked again, so that an answer lost on the way costs nothing.
         headers = {**_JSON, "Idempotency-Key": str(uuid4())}
-        body = encode(Lookup(kind=kind, identifier=identifier, **options))
+        body = body_of({"kind": kind, "identifier": identifier, **options})
 
-        def ask() -> Asked:
+        def connect(task_id: str | None, seen: int) -> Asked:
+            if task_id is not None:
+                return self._resume(task_id, seen)
             url = f"{self._url}/api/consulta-stream"
             return self._session.post(url, data=body, headers=headers, allow_redirects=False)
 
-        following = Following(ask, self._resume, patience=self._patience)
+        following = Following(connect, patience=self._patience)
         async with aclosing(following.events()) as events:
             async for event in events:
                 yield event
@@ -112,19 +113,17 @@ class HttpClient:
             LookupLost: not followed to its end within `patience`.
         """
 
-        def ask() -> Asked:
+        def connect(_: str | None, seen: int) -> Asked:
             return self._resume(task_id, seen)
 
-        following = Following(
-            ask, self._resume, patience=self._patience, task_id=task_id, seen=seen
-        )
+        following = Following(connect, patience=self._patience, task_id=task_id, seen=seen)
         async with aclosing(following.events()) as events:
             async for event in events:
                 yield event
 
     async def submit(self, kind: Kind, identifier: str, **options: Unpack[Options]) -> Accepted:
         """Ask for a lookup without waiting for it, unless the cache has its result."""
-        body = encode(Lookup(kind=kind, identifier=identifier, **options))
+        body = body_of({"kind": kind, "identifier": identifier, **options})
         headers = {"Idempotency-Key": str(uuid4())}
         return await self._call("POST", "/api/consultas", Accepted, body, headers)
 
@@ -136,15 +135,16 @@ class HttpClient:
         """End a lookup; no further provider is called for it. ApiError 409 if it has ended."""
         await self._send("DELETE", f"/api/consultas/{_segment(task_id)}")
 
-    async def bulk(self, lookups: Iterable[Lookup]) -> AsyncGenerator[BulkAnswer, None]:
+    async def bulk(self, items: Iterable[Item]) -> AsyncGenerator[BulkAnswer, None]:
         """Ask for many; each is answered on its own, as soon as it was accepted or refused.
 
-        The lookups are taken from the iterable as the gateway accepts them, never all at once.
+        They are taken from the iterable as the gateway accepts them, never all at once. Unless
+        told otherwise their priority is 1: whoever waits for an answer goes first.
         """
 
         async def lines() -> AsyncIterator[bytes]:
-            for lookup in lookups:
-                yield encode(lookup) + b"\n"
+            for item in items:
+                yield body_of(item) + b"\n"
 
         url = f"{self._url}/api/consultas/lote"
         try:

@@ -1,9 +1,12 @@
 """What can be said about a lookup beside its subject; the same over HTTP and over the bus."""
 
 import random
-from typing import TypedDict
+from typing import Any, Final, Required, TypedDict
 
-from shared.messages import Stage
+import msgspec
+
+from shared.identifiers import Kind
+from shared.messages import Lookup, Stage
 
 
 class Options(TypedDict, total=False):
@@ -16,6 +19,22 @@ class Options(TypedDict, total=False):
     stages: list[Stage]  # only these; the usual ones of the kind
     purpose: str  # what the data is for (finalidade)
     legal_basis: str  # on what legal basis (base_legal)
+
+
+class Item(Options, total=False):
+    """One lookup of many."""
+
+    kind: Required[Kind]
+    identifier: Required[str]
+
+
+_NAMES: Final = {entry.name: entry.encode_name for entry in msgspec.structs.fields(Lookup)}
+
+
+def body_of(item: Item) -> bytes:
+    """A lookup as JSON. What is not said is left out: the server's defaults differ by call."""
+    wire: dict[str, Any] = {_NAMES[name]: value for name, value in item.items()}
+    return msgspec.json.encode(wire)
 
 
 class Pause:

@@ -4,6 +4,8 @@ import re
 from collections.abc import Iterator
 from typing import Final
 
+from consulta.errors import ClientError
+
 # A result is some ten KiB; a line or an event beyond this is not from a gateway.
 MAX_EVENT: Final = 16 * 1024 * 1024
 _LINE_END: Final = re.compile(rb"\r\n|\n|\r")
@@ -30,7 +32,7 @@ class SseParser:
         """The type and the data of each event these bytes complete.
 
         Raises:
-            ValueError: an event longer than MAX_EVENT.
+            ClientError: an event longer than MAX_EVENT.
         """
         if not chunk:
             return
@@ -44,7 +46,7 @@ class SseParser:
             yield from self._take(line)
         self._line += rest
         if self._size + len(self._line) > MAX_EVENT:
-            raise ValueError("an event longer than any of ours")
+            raise ClientError("o gateway enviou um evento grande demais")
 
     def _take(self, line: bytes) -> Iterator[tuple[str, bytes]]:
         if self._first:

@@ -33,8 +33,7 @@ class Following:
 
     def __init__(
         self,
-        ask: Callable[[], Asked],
-        resume: Callable[[str, int], Asked],
+        connect: Callable[[str | None, int], Asked],
         *,
         patience: float,
         task_id: str | None = None,
@@ -43,13 +42,13 @@ class Following:
         """Prepare.
 
         Args:
-            ask: opens the first stream, and again while no answer to it has come.
-            resume: opens the stream of a task_id after so many events.
+            connect: opens the stream of a task_id after so many events; without a task_id it
+                asks for the lookup, again and again the same one.
             patience: seconds without a single event or ping until it is given up.
             task_id: of a lookup that was accepted before.
             seen: how many of its events are not wanted.
         """
-        self._ask, self._resume, self._patience = ask, resume, patience
+        self._connect, self._patience = connect, patience
         self._task, self._seen = task_id, seen
         self._pause = Pause()
         self._retry = 0.0
@@ -85,8 +84,7 @@ class Following:
 
     async def _connected(self) -> AsyncGenerator[Event, None]:
         """The new events of one connection."""
-        opening = self._ask() if self._task is None else self._resume(self._task, self._seen)
-        async with opening as answer:
+        async with self._connect(self._task, self._seen) as answer:
             await refuse(answer)
             self._task = self._task or _task_of(answer)
             if answer.status == 204:

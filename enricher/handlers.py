@@ -8,15 +8,15 @@ from uuid import uuid4
 from msgspec.structs import replace
 
 from enricher.call import Guarded
-from enricher.chain import Chain, answered, fallen_back
+from enricher.chain import Chain, answered, unanswered
 from enricher.failures import Failure
+from enricher.fallback import Fallback
 from enricher.permits import Permits
 from enricher.providers.base import Answer, Query
-from enricher.reference import Reference
+from enricher.reference import Reference, is_reference
 from shared import metrics
-from shared.bus import Delivery
-from shared.cache import Cache, Entry
-from shared.errors import StoreUnavailable, Undecodable
+from shared.consumer import Delivery
+from shared.errors import Undecodable
 from shared.identifiers import Kind
 from shared.limits import Limiter, Permit
 from shared.lookups import Claim, Lookups, Recorded
@@ -40,11 +40,12 @@ class Handlers:
     queue: Queue
     links: Mapping[Kind, list[Guarded]]
     lookups: Lookups
-    cache: Cache
     limiter: Limiter
     reporter: Reporter
     orders: Orders
     reference: Reference
+    fallback: Fallback
+    hedging: bool = False
 
     async def on_stage_requested(self, order: StageRequested, _: Delivery, permit: Permit) -> None:
         """Do the stage, say so, and order what comes next."""
@@ -82,14 +83,16 @@ class Handlers:
         deadline = claim.deadline - min(MARGIN_S, MARGIN_SHARE * (claim.deadline - began))
         if (known := await self._known(order)) is not None:
             return known
-        chain = Chain(self.stage, self.links.get(order.input_kind, []))
+        chain = Chain(self.stage, self.links.get(order.input_kind, []), self.hedging)
         found = await self._ask(order, chain, permits, deadline)
         if isinstance(found, Failure):
             provider = chain.attempts[-1].provider if chain.attempts else ""
-            event = fallen_back(self.stage, found, await self._stale(order), provider)
+            event = await self.fallback.find(order, found) or unanswered(
+                self.stage, found, provider
+            )
         else:
             event = answered(self.stage, *found)
-            if _is_reference(order):
+            if is_reference(order):
                 await self.reference.keep_address(order.inputs[0], event)
         event.attempts = chain.attempts
         event.duration_ms = round((time.time() - began) * 1000)
@@ -125,15 +128,9 @@ class Handlers:
         return answer, provider
 
     async def _known(self, order: StageRequested) -> Event | None:
-        if not _is_reference(order) or order.refresh:
+        if not is_reference(order) or order.refresh:
             return None
         return await self.reference.address(order.inputs[0])
-
-    async def _stale(self, order: StageRequested) -> Entry | None:
-        try:
-            return (await self.cache.read(order.kind, order.digest)).get(self.stage)
-        except StoreUnavailable:
-            return None
 
     async def _go_on(self, order: StageRequested, recorded: Recorded, priority: int) -> None:
         """Order the stages that waited for this one, or, after the last, the analysis."""
@@ -165,8 +162,3 @@ class Handlers:
 def _without(event: Event) -> Outcome:
     """What a stage with nothing to look up ends as: its registration has none, or is missing."""
     return "nao_encontrado" if event.outcome in {"ok", "nao_encontrado"} else "indisponivel"
-
-
-def _is_reference(order: StageRequested) -> bool:
-    """Whether an address is looked up on the way to something else: many companies share a CEP."""
-    return order.stage == "endereco" and order.kind != order.input_kind == "cep"

@@ -10,7 +10,7 @@ some instant, and who makes the one call that tries the provider then.
 """
 
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, Final, Literal, cast
 
@@ -74,10 +74,14 @@ class Leave:
 
 
 class Board:
-    """Where circuits are told and read. Every method raises StoreUnavailable."""
+    """Where circuits are told and read. Every method raises StoreUnavailable.
 
-    def __init__(self, store: Store) -> None:
-        self._store = store
+    Args:
+        clock: milliseconds of Unix time, for tests; without it Redis' own clock counts.
+    """
+
+    def __init__(self, store: Store, clock: Callable[[], int] = lambda: 0) -> None:
+        self._store, self._clock = store, clock
 
     async def tick(self, instance: str, reports: Mapping[str, Report]) -> dict[str, Known]:
         """Report on this replica's circuits and learn of all others, in one round trip."""
@@ -85,7 +89,9 @@ class Board:
             return {}
         keys = [_REPORTS, _NAMES, *map(_key, reports)]
         pairs = [part for name, report in reports.items() for part in (name, json.encode(report))]
-        found = await self._store.run("circuit_tick", keys, instance, _ALIVE_MS, *pairs)
+        found = await self._store.run(
+            "circuit_tick", keys, self._clock(), instance, _ALIVE_MS, *pairs
+        )
         return {name: _known(*values) for name, values in zip(reports, found, strict=True)}
 
     @translated
@@ -98,19 +104,19 @@ class Board:
         self, name: str, seconds: float, *, openings: int, cause: str, probe: str = ""
     ) -> None:
         """Let nobody call for so long; of several such words the longest counts."""
-        milliseconds = round(seconds * 1000)
-        await self._store.run("circuit_open", [_key(name)], milliseconds, openings, cause, probe)
+        about = (round(seconds * 1000), openings, cause, probe)
+        await self._store.run("circuit_open", [_key(name)], self._clock(), *about)
 
     async def ask(self, name: str, probe: str, lease: float) -> Leave:
         """Ask for the one probe; a lease of so many seconds outlives a process that dies."""
         verdict, left, openings, cause = await self._store.run(
-            "circuit_probe", [_key(name)], probe, round(lease * 1000)
+            "circuit_probe", [_key(name)], self._clock(), probe, round(lease * 1000)
         )
         return Leave(verdict.decode(), int(left) / 1000, int(openings), cause.decode())
 
     async def release(self, name: str, probe: str, *, well: bool) -> None:
         """Give the lease back; a probe that went well closes the circuit for everybody."""
-        await self._store.run("circuit_release", [_key(name)], probe, int(well))
+        await self._store.run("circuit_release", [_key(name)], self._clock(), probe, int(well))
 
     @translated
     async def force(self, name: str, forced: Forced) -> None:
@@ -120,7 +126,7 @@ class Board:
     async def overview(self) -> dict[str, Overview]:
         """Every circuit, those nobody has called through yet included, by name."""
         circuits, alive = await self._store.run(
-            "circuit_view", [_REPORTS, _NAMES], _ALIVE_MS, _LISTED_MS
+            "circuit_view", [_REPORTS, _NAMES], self._clock(), _ALIVE_MS, _LISTED_MS
         )
         reports: dict[str, list[Report]] = {}
         for field_, report in zip(alive[::2], alive[1::2], strict=True):

@@ -17,9 +17,11 @@ from uuid import uuid4
 from aio_pika.abc import AbstractChannel, AbstractIncomingMessage, AbstractQueue
 
 from shared import metrics
-from shared.bus import Bus, Closable, Consumer, Delivery, finish, settle
+from shared.bus import Bus
+from shared.consumer import Consumer, Delivery, Disposal, finish
 from shared.errors import StoreUnavailable
 from shared.limits import Limit, Limiter, Permit
+from shared.link import settle
 from shared.topology import Queue
 
 log = logging.getLogger(__name__)
@@ -27,7 +29,7 @@ log = logging.getLogger(__name__)
 PermitHandler = Callable[[Any, Delivery, Permit], Awaitable[None]]
 
 
-class Intake(Closable):
+class Intake:
     """Takes one message for each permit, with at most `concurrency` in hand."""
 
     def __init__(
@@ -149,7 +151,7 @@ class Intake(Closable):
             await self._handler(message, delivery, permit)
 
         try:
-            await self._bus.dispose(self._queue, incoming, handler)
+            await Disposal(self._bus, self._queue, handler).see_through(incoming)
         finally:
             self._slots.release()
             try:

@@ -1,14 +1,18 @@
 -- One replica's second: say how its circuits stand, and hear what all replicas know of them.
--- KEYS: reports, names, circuit …   ARGV: instance, a report's life ms, then name, report, …
+-- KEYS: reports, names, circuit …   ARGV: now ms (0: Redis' own clock), instance,
+--       a report's life ms, then name, report, …
 -- Returns for each circuit {state, open ms, openings, cause, probe ms, forced}; durations are from
 -- now on, on Redis' clock, so that no replica's clock matters.
-local time = redis.call('TIME')
-local now = time[1] * 1000 + math.floor(time[2] / 1000)
-local instance, life = ARGV[1], tonumber(ARGV[2])
+local now = tonumber(ARGV[1])
+if now == 0 then
+  local time = redis.call('TIME')
+  now = time[1] * 1000 + math.floor(time[2] / 1000)
+end
+local instance, life = ARGV[2], tonumber(ARGV[3])
 
 local answer = {}
 for index = 3, #KEYS do
-  local name, report = ARGV[2 * index - 3], ARGV[2 * index - 2]
+  local name, report = ARGV[2 * index - 2], ARGV[2 * index - 1]
   redis.call('ZADD', KEYS[2], now, name)
   redis.call('HSET', KEYS[1], name .. '|' .. instance,
     string.format('{"em":%.0f,%s', now, string.sub(report, 2)))

@@ -10,7 +10,8 @@ import pytest
 from aio_pika.abc import AbstractChannel, AbstractIncomingMessage
 from msgspec import Struct
 
-from shared.bus import ATTEMPT, Bus, Consumer, Delivery
+from shared.bus import Bus
+from shared.consumer import ATTEMPT, Consumer, Delivery
 from shared.errors import BusUnavailable, StoreUnavailable
 from shared.intake import Intake
 from shared.limits import Limit, Limiter, Permit

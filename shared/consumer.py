@@ -1,0 +1,167 @@
+"""Consuming from a work queue.
+
+The rule every consumer keeps is: effect, then publish with confirm, then ack. A handler that
+meets an outage of ours holds its message and does it again; one that fails otherwise is tried
+again through the delay queues, and in the end its message is buried with the reason.
+"""
+
+import asyncio
+import logging
+import random
+import traceback
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass, field
+from typing import Any, Final
+
+from aio_pika.abc import AbstractChannel, AbstractIncomingMessage, HeadersType
+
+from shared import metrics
+from shared.bus import Bus
+from shared.errors import Unavailable, Undecodable
+from shared.link import LONGEST_PAUSE, settle
+from shared.messages import decode
+from shared.topology import DEAD, Queue, delay_route
+
+log = logging.getLogger(__name__)
+
+ATTEMPT: Final = "x-attempt"
+TRACE: Final = "traceparent"
+MAX_ATTEMPTS: Final = 5
+# Long enough for a provider's slowest answer, so that a stop rarely makes work twice.
+DRAIN_TIMEOUT: Final = 15.0
+
+
+@dataclass(frozen=True)
+class Delivery:
+    """What a handler may want to know of its message beside the body."""
+
+    queue: Queue
+    attempt: int
+    priority: int
+    headers: HeadersType = field(default_factory=dict)
+
+    @property
+    def last(self) -> bool:
+        """Whether a failure now buries the message."""
+        return self.attempt >= MAX_ATTEMPTS
+
+
+Handler = Callable[[Any, Delivery], Awaitable[None]]
+
+
+class Disposal:
+    """What becomes of a queue's messages."""
+
+    def __init__(self, bus: Bus, queue: Queue, handler: Handler) -> None:
+        self._bus, self._queue, self._handler = bus, queue, handler
+
+    async def see_through(self, incoming: AbstractIncomingMessage) -> None:
+        """See one message through to its ack, however long an outage of ours takes."""
+        pause = 0.2
+        while True:
+            try:
+                await self._handle(incoming)
+                break
+            except Unavailable as error:
+                log.warning("waiting", extra={"queue": self._queue.name, "error": str(error)})
+                await asyncio.sleep(pause * random.uniform(0.5, 1.5))  # noqa: S311
+                pause = min(pause * 2, LONGEST_PAUSE)
+        await settle(incoming.ack)
+
+    async def _handle(self, incoming: AbstractIncomingMessage) -> None:
+        delivery = Delivery(
+            queue=self._queue,
+            attempt=_attempt(incoming.headers),
+            priority=min(incoming.priority or 0, 10),
+            headers=incoming.headers,
+        )
+        try:
+            await self._handler(decode(incoming.body, self._queue.message), delivery)
+        except Unavailable:
+            raise
+        except Undecodable as error:
+            await self._bury(incoming, str(error), task=error.task)
+        except Exception as error:
+            log.exception("a handler failed", extra={"queue": self._queue.name})
+            if delivery.last:
+                await self._bury(incoming, repr(error), trace=traceback.format_exc())
+            else:
+                await self._again(incoming, delivery.attempt)
+
+    async def _again(self, incoming: AbstractIncomingMessage, attempt: int) -> None:
+        exchange, key = delay_route(2 ** (attempt - 1), self._queue.name)
+        # Headers are made afresh: a message that carries an x-death from its last journey is
+        # confirmed and then dropped as a cycle by RabbitMQ before 4.0.1.
+        headers: HeadersType = {ATTEMPT: attempt + 1}
+        if TRACE in incoming.headers:
+            headers[TRACE] = incoming.headers[TRACE]
+        priority = min(incoming.priority or 0, 10)
+        await self._bus.publish(exchange, key, incoming.body, priority=priority, headers=headers)
+
+    async def _bury(
+        self,
+        incoming: AbstractIncomingMessage,
+        reason: str,
+        *,
+        trace: str = "",
+        task: str | None = None,
+    ) -> None:
+        """Keep a message that cannot be handled in its dead queue, with the reason."""
+        if self._bus.on_dead is not None:
+            await self._bus.on_dead(self._queue, incoming.body, task or "", reason)
+        headers: HeadersType = {
+            "x-reason": reason[:500],
+            "x-queue": self._queue.name,
+            ATTEMPT: _attempt(incoming.headers),
+        }
+        if trace:
+            headers["x-traceback"] = trace[-4000:]
+        await self._bus.publish(DEAD, self._queue.dead, incoming.body, headers=headers)
+        metrics.dead_letters.labels(self._queue.name).inc()
+        log.error("buried a message", extra={"queue": self._queue.name, "reason": reason[:500]})
+
+
+class Consumer:
+    """Takes messages as they come, `prefetch` at a time, for queues without a rate limit."""
+
+    def __init__(self, bus: Bus, queue: Queue, handler: Handler, *, prefetch: int = 50) -> None:
+        self._bus, self._queue, self._prefetch = bus, queue, prefetch
+        self._disposal = Disposal(bus, queue, handler)
+        self._running: set[asyncio.Task[None]] = set()
+        self._cancel: Callable[[], Awaitable[object]] | None = None
+        self._link = bus.link(f"consume {queue.name}", self._setup)
+        bus.owns(self)
+
+    async def _setup(self, channel: AbstractChannel) -> None:
+        await self._bus.declared()
+        await channel.set_qos(prefetch_count=self._prefetch)
+        queue = await channel.get_queue(self._queue.name, ensure=False)
+        tag = await queue.consume(self._on_message)
+        self._cancel = lambda: queue.cancel(tag)
+
+    async def _on_message(self, incoming: AbstractIncomingMessage) -> None:
+        # aiormq cancels its own tasks with the connection, in the middle of a handler; these
+        # are ours. The broker delivers again what they could not ack, and handlers are idempotent.
+        task = asyncio.create_task(self._disposal.see_through(incoming))
+        self._running.add(task)
+        task.add_done_callback(self._running.discard)
+
+    async def drain(self) -> None:
+        if self._cancel is not None and self._link.is_up:
+            await settle(self._cancel)
+        await finish(self._running)
+
+
+async def finish(running: set[asyncio.Task[None]]) -> None:
+    """Let handlers end, and cancel those that take too long: their messages come back."""
+    if running:
+        _, late = await asyncio.wait(running, timeout=DRAIN_TIMEOUT)
+        for task in late:
+            task.cancel()
+        await asyncio.gather(*late, return_exceptions=True)
+
+
+def _attempt(headers: HeadersType) -> int:
+    attempt = headers.get(ATTEMPT, 1)
+    # Anybody may publish, so the header may hold anything.
+    return attempt if isinstance(attempt, int) and 1 <= attempt <= MAX_ATTEMPTS else 1
