@@ -5,7 +5,7 @@ import os
 import sys
 from collections.abc import Sequence
 
-from consulta.cli import cache, circuits, dead, jobs, lookup, queues
+from consulta.cli import cache, circuits, dead, jobs, keys, lookup, queues
 from consulta.cli.parser import Parser, UsageError
 from consulta.errors import ClientError
 from shared.errors import InvalidInput
@@ -14,6 +14,7 @@ _EPILOG = """ambiente:
   CONSULTA_URL       endereço do gateway (http://127.0.0.1:8080)
   CONSULTA_KEY       chave de API, ou CONSULTA_KEY_FILE, o arquivo que a contém
   AMQP_URL           endereço do RabbitMQ, para as mensagens mortas
+  API_KEYS_FILE      arquivo das chaves de API, para `consulta keys`
 
 saída: 0 feito · 1 falhou · 2 uso incorreto · 130 interrompido"""
 
@@ -23,7 +24,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser = Parser("consulta", "Consultas, filas, circuitos e cache pela linha de comando.")
     parser.epilog = _EPILOG
     commands = parser.commands()
-    for command in (lookup, dead, queues, circuits, cache, jobs):
+    for command in (lookup, dead, queues, circuits, cache, jobs, keys):
         command.add(commands)
     args = parser.parse_args(argv)
     # What libraries log of a lost connection is said by the one line of its error.
