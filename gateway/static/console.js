@@ -32,6 +32,7 @@ async function show(open) {
   } catch (error) {
     if (signal.aborted) return;
     if (!(error instanceof Problem)) throw error;
+    if (error.status === 401) byId("api-key").closest("details").open = true;
     if (form.refuse(error)) view.clear();
     else view.fail(error);
   }

@@ -45,7 +45,7 @@ export class CircuitsCard extends Card {
       const why = [circuit.motivo && reason(circuit.motivo), reopens].filter(Boolean).join("; ");
       return [el("code", {}, name), badge(word, tone), count(circuit.falhas), count(circuit.sucesso), why];
     });
-    return [rows.length ? table("Circuitos por fonte", ["Fonte", "Estado", "#Falhas", "#Sucessos", "Motivo"], rows) : none("Nenhuma fonte foi chamada ainda.")];
+    return [rows.length ? table("Circuitos por fonte", ["Fonte", "Estado", "#Falhas", "#Sucessos", "Motivo"], rows) : none("Nenhum circuito conhecido ainda.")];
   }
 }
 
