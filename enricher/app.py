@@ -1,59 +1,65 @@
 """An enricher, put together: one stage, its providers, and their breakers."""
 
+import asyncio
 import os
-from collections.abc import AsyncIterator
-from typing import Final
+from collections.abc import AsyncIterator, Mapping
+from contextlib import suppress
 
 from aiohttp import web
 
-from enricher.breaker import Breaker
 from enricher.call import Guarded
+from enricher.circuits import Circuits
+from enricher.fallback import Fallback
 from enricher.handlers import Handlers
 from enricher.http import session
+from enricher.providers.base import Provider
 from enricher.providers.brasilapi import BrasilApi
 from enricher.providers.registry import build as build_providers
 from enricher.providers.registry import chain
 from enricher.reference import Reference
 from enricher.settings import Settings
-from shared.app import BUS, CACHE, LIMITER, LOOKUPS, base
+from shared.app import BUS, CACHE, LIMITER, LOOKUPS, STORE, base
 from shared.cache import KINDS
+from shared.circuits import Board
+from shared.errors import StoreUnavailable
+from shared.identifiers import Kind
 from shared.intake import take
 from shared.messages import Stage
 from shared.orders import Orders
 from shared.reporter import Reporter
 from shared.topology import STAGE_QUEUES
 
-BREAKERS: Final = web.AppKey("breakers", dict[str, Breaker])
-
 
 def build(settings: Settings, stage: Stage) -> web.Application:
     """An application without routes of its own: it lives on the bus."""
     app = base(settings, f"enricher {stage}")
-    app[BREAKERS] = {}
 
     async def consumers(app: web.Application) -> AsyncIterator[None]:
         bus, lookups, cache, limiter = app[BUS], app[LOOKUPS], app[CACHE], app[LIMITER]
         async with session() as http:
             providers = build_providers(os.environ, http)
-            breakers = app[BREAKERS]
-            breakers |= {name: Breaker(p.circuit or name) for name, p in providers.items()}
+            circuits = Circuits(Board(app[STORE]))
+            links = _links(stage, providers, circuits)
             reporter = Reporter(bus, lookups)
             brasilapi = providers[BrasilApi.name]
             assert isinstance(brasilapi, BrasilApi)  # noqa: S101 - what its name stands for
+            reference = Reference(cache, brasilapi, circuits.of(brasilapi.name, brasilapi.timeout))
             handlers = Handlers(
                 stage=stage,
                 queue=STAGE_QUEUES[stage],
-                links={
-                    kind: [Guarded(p, breakers[p.name]) for p in chain(providers, stage, kind)]
-                    for kind in KINDS
-                },
+                links=links,
                 lookups=lookups,
-                cache=cache,
                 limiter=limiter,
                 reporter=reporter,
                 orders=Orders(bus, limiter, reporter, settings),
-                reference=Reference(cache, brasilapi, breakers[BrasilApi.name]),
+                reference=reference,
+                fallback=Fallback(cache, lookups, reference),
+                hedging=settings.hedging,
             )
+            # First of all: a replica that starts in an outage need not find out by itself.
+            with suppress(StoreUnavailable):
+                await circuits.tick()
+            ticking = asyncio.create_task(circuits.run(), name="circuits")
             bus.on_dead = handlers.on_dead
             take(
                 bus,
@@ -66,6 +72,25 @@ def build(settings: Settings, stage: Stage) -> web.Application:
             yield
             # Before the session closes under them.
             await bus.drain()
+            ticking.cancel()
+            await asyncio.gather(ticking, return_exceptions=True)
 
     app.cleanup_ctx.append(consumers)
     return app
+
+
+def _links(
+    stage: Stage, providers: Mapping[str, Provider], circuits: Circuits
+) -> dict[Kind, list[Guarded]]:
+    """The providers of a stage by kind of input, each behind its circuit and its retry budget."""
+    links: dict[Kind, list[Guarded]] = {}
+    guarded: dict[str, Guarded] = {}
+    for kind in KINDS:
+        links[kind] = []
+        for provider in chain(providers, stage, kind):
+            if not provider.is_configured:
+                continue
+            circuit = circuits.of(provider.circuit or provider.name, provider.timeout)
+            link = guarded.setdefault(provider.name, Guarded(provider, circuit))
+            links[kind].append(link)
+    return links

@@ -8,14 +8,15 @@ permits stand outside the breaker, which would take the wait for one for a slow 
 import asyncio
 import time
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Final
 
 import backoff
 
 from enricher.breaker import Breaker
-from enricher.failures import Outage, TimedOut
-from enricher.permits import OutOfTime, Permits
+from enricher.budget import RetryBudget
+from enricher.failures import CircuitOpen, Outage, OutOfTime, RateLimited, TimedOut
+from enricher.permits import Permits
 from enricher.providers.base import Answer, Provider, Query
 from shared import metrics
 
@@ -23,56 +24,106 @@ from shared import metrics
 # worth more than a third retry.
 TRIES_ALONE: Final = 5
 TRIES_WITH_FALLBACK: Final = 3
+# Seconds of a lookup's time that a call made at the last moment has to itself.
+LAST_CALL: Final = 0.5
+# Seconds an order waits, where nobody else can be asked, for a provider that said "too many"; a
+# longer wait would keep other orders from being taken.
+PATIENCE: Final = 15.0
 
 Wanted = Callable[[], Awaitable[bool]]
 
 
 @dataclass(frozen=True)
+class Terms:
+    """On what terms a provider is asked.
+
+    `deadline` is the Unix time by which the stage has to end; `wanted` tells whether anybody
+    still waits, and is asked before each call but the first. `alone` if no other provider is
+    left to ask: that is worth waiting for. `hedge` if another is being asked already: then there
+    is one call, or none if it had to wait for a permit.
+    """
+
+    deadline: float
+    wanted: Wanted
+    alone: bool = False
+    hedge: bool = False
+
+    @property
+    def tries(self) -> int:
+        if self.hedge:
+            return 1
+        return TRIES_ALONE if self.alone else TRIES_WITH_FALLBACK
+
+
+@dataclass(frozen=True)
 class Guarded:
-    """A provider behind its breaker."""
+    """A provider behind its breaker. `jitter` makes of the longest pause the one that is made."""
 
     provider: Provider
     breaker: Breaker
+    budget: RetryBudget = field(default_factory=RetryBudget)
+    clock: Callable[[], float] = time.time
+    jitter: Callable[[float], float] = backoff.full_jitter
 
-    async def ask(
-        self,
-        query: Query,
-        permits: Permits,
-        *,
-        deadline: float,
-        alone: bool,
-        wanted: Wanted,
-    ) -> Answer:
+    async def ask(self, query: Query, permits: Permits, terms: Terms) -> Answer:
         """Ask until there is an answer, or no sense in asking on.
-
-        Args:
-            deadline: Unix seconds by which the stage has to end.
-            alone: no other provider is left to ask.
-            wanted: whether anybody still waits; asked before each call but the first.
 
         Raises:
             Failure: the last one, or CircuitOpen.
         """
-        name = self.provider.name
+        was_limited = False
+        while True:
+            try:
+                return await self._retry(query, permits, terms)
+            except RateLimited:
+                if was_limited:
+                    raise
+                was_limited = True
+                if not await self._come_back(permits, terms):
+                    raise
+            except CircuitOpen as circuit:
+                if circuit.cause != RateLimited.reason:
+                    raise
+                if not await self._come_back(permits, terms):
+                    raise
+
+    async def _retry(self, query: Query, permits: Permits, terms: Terms) -> Answer:
+        self.breaker.check()
+        self.budget.call()
+        failed: Outage | None = None
 
         async def attempt() -> Answer:
-            return await self._once(query, permits, deadline, alone=alone, wanted=wanted)
+            nonlocal failed
+            try:
+                return await self._once(query, permits, terms)
+            except CircuitOpen:
+                # It opened during the pause: the failure before says more.
+                if failed is None:
+                    raise
+                raise failed from None
+            except Outage as outage:
+                failed = outage
+                raise
 
         def hopeless(_: Exception) -> bool:
-            # A billed call that broke off may have been carried out all the same.
-            return self.provider.billed or time.time() >= deadline
+            return (
+                # A call that broke off may have been carried out, and billed, all the same.
+                self.provider.billed
+                or self.breaker.retry_in > 0
+                or self.budget.is_spent
+                or self._left(terms) <= LAST_CALL
+            )
 
-        def count(details: object) -> None:
-            error = details["exception"] if isinstance(details, dict) else None
-            metrics.retries.labels(name, getattr(error, "reason", "failure")).inc()
+        def count(_: object) -> None:
+            self.budget.retry()
+            metrics.retries.labels(self.provider.name, getattr(failed, "reason", "")).inc()
 
         retrying = backoff.on_exception(
             backoff.expo,
             Outage,
-            max_tries=TRIES_ALONE if alone else TRIES_WITH_FALLBACK,
+            max_tries=terms.tries,
             max_value=8,
-            max_time=max(0.0, deadline - time.time()),
-            jitter=backoff.full_jitter,
+            jitter=lambda pause: min(self.jitter(pause), self._left(terms) - LAST_CALL),
             giveup=hopeless,
             on_backoff=count,
             logger=None,
@@ -80,22 +131,30 @@ class Guarded:
         answer: Answer = await retrying(attempt)()
         return answer
 
-    async def _once(
-        self, query: Query, permits: Permits, deadline: float, *, alone: bool, wanted: Wanted
-    ) -> Answer:
+    async def _come_back(self, permits: Permits, terms: Terms) -> bool:
+        """Wait for the end of a pause the provider asked for. False where it is too long."""
+        wait = self.breaker.retry_in
+        patience = min(PATIENCE, self._left(terms) - LAST_CALL)
+        if not terms.alone or terms.hedge or self.breaker.forced or patience <= 0:
+            return False
+        if wait <= patience:
+            await permits.on_wait(self.clock() + wait)
+        return await self.breaker.ready(patience) and await terms.wanted()
+
+    async def _once(self, query: Query, permits: Permits, terms: Terms) -> Answer:
         self.breaker.check()
         # Where somebody else can be asked, nobody waits for this credential's quota.
-        quota = await permits.quota(self.provider.rate, deadline if alone else 0)
+        quota = await permits.quota(self.provider.rate, terms.deadline if terms.alone else 0)
         granted = [quota]
         try:
-            granted.append(await permits.next(deadline))
-            if granted[-1] is not permits.first and not await wanted():
+            granted.append(await permits.next(0 if terms.hedge else terms.deadline))
+            if granted[-1] is not permits.first and not await terms.wanted():
                 raise OutOfTime("nobody waits any more")
 
             async def fetch() -> Answer:
                 for permit in granted:
                     permit.used = True
-                limit = min(self.provider.timeout, max(0.05, deadline - time.time()))
+                limit = min(self.provider.timeout, max(0.05, self._left(terms)))
                 try:
                     return await asyncio.wait_for(self.provider.fetch(query), limit)
                 except TimeoutError:
@@ -104,3 +163,6 @@ class Guarded:
             return await self.breaker.call(fetch)
         finally:
             await asyncio.shield(permits.settle(*granted))
+
+    def _left(self, terms: Terms) -> float:
+        return terms.deadline - self.clock()

@@ -1,24 +1,25 @@
-"""One stage: its providers in turn, then what the cache still has, then what can be said."""
+"""One stage: its providers in turn, and what their answers and failures make of it."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from itertools import zip_longest
 
 import msgspec
 
-from enricher.breaker import CircuitOpen
-from enricher.call import Guarded, Wanted
+from enricher.call import Guarded, Terms, Wanted
 from enricher.failures import (
-    BadCredential,
     Blocked,
-    Challenged,
+    CircuitOpen,
     Failure,
     NotConfigured,
     NotFound,
+    OutOfQuota,
+    OutOfTime,
     RateLimited,
 )
-from enricher.permits import OutOfQuota, OutOfTime, Permits
+from enricher.hedge import Asked, hedged
+from enricher.permits import Permits
 from enricher.providers.base import Answer, Query
-from shared.cache import Entry
 from shared.messages import Attempt, Event, Outcome, Stage, now
 
 
@@ -28,39 +29,46 @@ class Chain:
 
     stage: Stage
     links: Sequence[Guarded]
+    hedging: bool = False
     attempts: list[Attempt] = field(default_factory=list)
 
     async def ask(
         self, query: Query, permits: Permits, *, deadline: float, wanted: Wanted
     ) -> tuple[Answer, str] | Failure:
         """The first answer with its provider's name, or the failure that says most."""
-        failures: list[Failure] = []
         ready = [link for link in self.links if link.provider.is_configured]
         if not ready:
             return NotConfigured("no provider is configured")
-        for place, link in enumerate(ready):
-            alone = place == len(ready) - 1
-            try:
-                answer = await link.ask(
-                    query, permits, deadline=deadline, alone=alone, wanted=wanted
-                )
-            except Failure as failure:
-                self.attempts.append(Attempt(link.provider.name, failure.reason))
-                self._learn(link, failure)
-                if isinstance(failure, Blocked | OutOfTime) or (
-                    isinstance(failure, NotFound) and failure.confirmed
-                ):
-                    return failure
-                failures.append(failure)
-            else:
-                return answer, link.provider.name
-        return max(failures, key=_weight)
+        asked: Asked = {}
+        for link, following in zip_longest(ready, ready[1:]):
+            if link.provider.name in asked:
+                continue
+            terms = Terms(deadline, wanted, alone=following is None)
+            outcome, by, tried = await self._one(link, following, query, permits, terms)
+            asked |= tried
+            for name, failure in tried.items():
+                self.attempts.append(Attempt(name, failure.reason))
+            if isinstance(outcome, Answer):
+                return outcome, by.provider.name
+            if outcome.final:
+                return outcome
+        return max(asked.values(), key=_weight)
 
-    def _learn(self, link: Guarded, failure: Failure) -> None:
-        if isinstance(failure, RateLimited):
-            link.breaker.pause(failure.retry_after, failure.reason)
-        elif isinstance(failure, BadCredential | Challenged):
-            link.breaker.trip(failure.reason)
+    async def _one(
+        self,
+        link: Guarded,
+        following: Guarded | None,
+        query: Query,
+        permits: Permits,
+        terms: Terms,
+    ) -> tuple[Answer | Failure, Guarded, Asked]:
+        bills = link.provider.billed or (following is not None and following.provider.billed)
+        if self.hedging and following is not None and not bills:
+            return await hedged(link, following, query, permits, terms)
+        try:
+            return await link.ask(query, permits, terms), link, {}
+        except Failure as failure:
+            return failure, link, {link.provider.name: failure}
 
 
 def answered(stage: Stage, answer: Answer, provider: str) -> Event:
@@ -73,13 +81,8 @@ def answered(stage: Stage, answer: Answer, provider: str) -> Event:
     )  # fmt: skip
 
 
-def fallen_back(stage: Stage, failure: Failure, stale: Entry | None, provider: str) -> Event:
-    """A stage no provider answered: stale data with its age if there is any, else the reason."""
-    if stale is not None and not (isinstance(failure, NotFound) and failure.confirmed):
-        return Event(
-            type=stage, timestamp=now(), data=stale.data, outcome="degradado",
-            source=stale.source, age_s=stale.age(), fetched=stale.fetched, cached=True,
-        )  # fmt: skip
+def unanswered(stage: Stage, failure: Failure, provider: str) -> Event:
+    """A stage no provider answered, and why; `provider` is the one that was asked last."""
     event = Event(type=stage, timestamp=now(), outcome=_outcome(failure))
     if isinstance(failure, NotFound):
         event.source, event.fetched = provider, event.timestamp

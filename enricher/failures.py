@@ -7,7 +7,11 @@ Failure
 ├── NotConfigured   its operator gave no address or key
 ├── BadCredential   401 or 403: every call would fail alike until the key is mended
 ├── Challenged      an edge answered in its place with a web page; every call would fail alike
-├── NotCalled       it was not asked: circuit open, no permit, no time; says nothing about it
+├── Outrun          another provider, asked beside it because it was slow, was faster
+├── NotCalled       it was not asked, which says nothing about it
+│   ├── CircuitOpen     nor will it be for some time
+│   ├── OutOfTime       the lookup's time was up before the call could be made
+│   └── OutOfQuota      its credential's limit is used up, and nobody waits for it, or not so long
 ├── RateLimited     429: it says when to come back
 └── Outage          the provider's fault, and the one class that feeds the breaker
     ├── ServerError     5xx
@@ -16,7 +20,7 @@ Failure
     └── Malformed       an answer that is not what its format promises
 """
 
-from typing import ClassVar
+from typing import Any, ClassVar
 
 from shared.errors import ConsultaError
 
@@ -25,6 +29,8 @@ class Failure(ConsultaError):
     """A call that brought no record. `reason` is a bounded word for metrics."""
 
     reason: ClassVar[str] = "failure"
+    # Whether it settles the matter: no other provider is asked.
+    final = False
 
 
 class NotFound(Failure):
@@ -32,7 +38,7 @@ class NotFound(Failure):
 
     def __init__(self, *, confirmed: bool = True) -> None:
         super().__init__("not found")
-        self.confirmed = confirmed
+        self.confirmed = self.final = confirmed
 
 
 class Rejected(Failure):
@@ -41,6 +47,7 @@ class Rejected(Failure):
 
 class Blocked(Failure):
     reason = "blocked"
+    final = True
 
 
 class NotConfigured(Failure):
@@ -57,6 +64,30 @@ class Challenged(Failure):
 
 class NotCalled(Failure):
     reason = "not_called"
+
+
+class Outrun(Failure):
+    reason = "outrun"
+
+
+class OutOfTime(NotCalled):
+    reason = "deadline"
+    final = True
+
+
+class OutOfQuota(NotCalled):
+    reason = "quota"
+
+
+class CircuitOpen(NotCalled):
+    """The provider is not asked at present; `retry_in` seconds from now it may be."""
+
+    reason = "circuit_open"
+
+    def __init__(self, retry_in: float, cause: str) -> None:
+        super().__init__(f"circuit open: {cause}")
+        self.retry_in = retry_in
+        self.cause = cause
 
 
 class RateLimited(Failure):
@@ -87,3 +118,16 @@ class Disconnected(Outage):
 
 class Malformed(Outage):
     reason = "malformed"
+
+
+def is_outage(outcome: Any) -> bool | None:
+    """What a call's outcome, an answer or an error, proves of its provider; None if nothing.
+
+    "There is none" from a provider whose word that is, and "I may not tell", are answers of one
+    that works. A refused value, key or pace says nothing either way.
+    """
+    if isinstance(outcome, Outage):
+        return True
+    if isinstance(outcome, NotFound):
+        return False if outcome.confirmed else None
+    return None if isinstance(outcome, Exception) and not isinstance(outcome, Blocked) else False

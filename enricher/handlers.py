@@ -53,9 +53,10 @@ class Handlers:
         await self.orders.hurry(self.queue, claim.overdue)
         if claim.verdict == "drop":
             return
+        if claim.verdict != "go":
+            await self.reporter.retell(order.flight)
         if claim.verdict == "repeat":
             recorded = await self.lookups.record(order.flight, self.stage, None)
-            await self.reporter.tell(recorded)
         else:
             permits = Permits(
                 self.limiter, permit, lambda at: self.orders.waits(order.flight, self.stage, at)

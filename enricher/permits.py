@@ -11,23 +11,11 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from uuid import uuid4
 
-from enricher.failures import NotCalled
+from enricher.failures import OutOfQuota, OutOfTime
 from shared.errors import StoreUnavailable
 from shared.limits import Limit, Limiter, Permit
 
 log = logging.getLogger(__name__)
-
-
-class OutOfTime(NotCalled):
-    """The lookup's time was up before the call could be made."""
-
-    reason = "deadline"
-
-
-class OutOfQuota(NotCalled):
-    """The credential's limit is used up, and nobody waits for it, or not that long."""
-
-    reason = "quota"
 
 
 @dataclass

@@ -14,10 +14,10 @@ from msgspec.structs import replace
 from enricher.breaker import Breaker
 from enricher.failures import Failure
 from enricher.providers.brasilapi import BrasilApi
-from shared.cache import Cache
+from shared.cache import Cache, Entry
 from shared.cached import cached
 from shared.errors import StoreUnavailable
-from shared.messages import Event
+from shared.messages import Event, StageRequested
 from shared.records import Phone, Phones
 from shared.results import from_cache
 
@@ -40,7 +40,7 @@ class Reference:
     async def address(self, cep: str) -> Event | None:
         """The stage `endereco` of a CEP, if some lookup has fetched it lately."""
         try:
-            entry = await self._cache.get("cep", cep, "endereco")
+            entry = await self.entry(cep)
         except StoreUnavailable:
             return None
         if entry is None or not entry.is_fresh():
@@ -49,6 +49,10 @@ class Reference:
         # Not from this subject's cache, which is to learn it.
         event.cached = False
         return event
+
+    async def entry(self, cep: str) -> Entry | None:
+        """The same, fresh or stale. Raises StoreUnavailable."""
+        return await self._cache.get("cep", cep, "endereco")
 
     async def keep_address(self, cep: str, event: Event) -> None:
         """Remember what a provider told of a CEP."""
@@ -74,3 +78,8 @@ class Reference:
 
     async def _fetch_cities(self, area_code: str) -> tuple[str, list[str]]:
         return await self._breaker.call(lambda: self._brasilapi.cities(area_code))
+
+
+def is_reference(order: StageRequested) -> bool:
+    """Whether an address is looked up on the way to something else: many companies share a CEP."""
+    return order.stage == "endereco" and order.kind != order.input_kind == "cep"

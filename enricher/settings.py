@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 
 from shared.orders import Rates
-from shared.settings import Common, positive, setting
+from shared.settings import Common, flag, positive, setting
 
 
 @dataclass(frozen=True)
@@ -15,6 +15,8 @@ class Settings(Rates, Common):
 
     # Mostly waiting for providers, so far more than there are cores.
     enricher_concurrency: int = setting(positive, "100")
+    # Whether the next provider is asked too when the first is slower than usual.
+    hedging: bool = setting(flag, "off")
 
 
 OPS_PORTS = {"telegram": "9103", "endereco": "9104", "telefone": "9105", "cadastro": "9106"}

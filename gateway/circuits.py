@@ -5,11 +5,13 @@ from typing import Any, Final
 import msgspec
 from aiohttp import web
 
+from gateway import examples
 from gateway.bodies import read_json
-from gateway.operation import operation
+from gateway.operation import Answer, Parameter, operation
 from gateway.problems import Problem
+from gateway.schemas import CircuitOrder
 from shared.app import STORE
-from shared.circuits import Board, Forced
+from shared.circuits import Board, Forced, Overview
 from shared.errors import InvalidInput
 
 routes = web.RouteTableDef()
@@ -18,14 +20,31 @@ _FORCED: Final[dict[Any, Forced]] = {"ABERTO": "ABERTO", "FECHADO": "FECHADO", "
 
 
 @routes.get("/api/circuitos")
-@operation("administrar")
+@operation(
+    "administrar",
+    "Todos os circuitos",
+    answers={
+        200: Answer(
+            dict[str, Overview],
+            "Cada circuito pelo nome.",
+            examples={"circuitos": {"telegram_api": examples.CIRCUIT}},
+        )
+    },
+)
 async def look(request: web.Request) -> web.Response:
     """Every circuit by name: state, counts, reason, time of reopening."""
     return _json(await Board(request.app[STORE]).overview())
 
 
 @routes.put("/api/circuitos/{nome}")
-@operation("administrar")
+@operation(
+    "administrar",
+    "Segurar um circuito aberto ou fechado, ou soltá-lo",
+    body=CircuitOrder,
+    examples=examples.CIRCUIT_ORDERS,
+    parameters=(Parameter("nome", "path", "O circuito.", "telegram_api"),),
+    answers={200: Answer(Overview, "O circuito agora.", examples={"abrir": examples.CIRCUIT})},
+)
 async def force(request: web.Request) -> web.Response:
     """Hold a circuit open or closed in every replica, or leave it to itself again."""
     body = await read_json(request)

@@ -1,8 +1,9 @@
 -- Ask whether this order may be carried out.
 -- KEYS: flight, waiting, active, overtaken   ARGV: step, order, flight id, patience
 -- Returns {verdict, deadline ms, priority, overdue order}; verdict is one of
---   go      do it (also when this very order began before and its process died)
---   repeat  this order was carried out, but perhaps not told: tell again
+--   go      do it
+--   resume  do it; this very order was begun before, and its process died or met an outage
+--   repeat  this order was carried out, but perhaps not told: tell again, even if it all has ended
 --   drop    another order has it or had it, or the flight has ended
 --
 -- What has waited longest and was overtaken `patience` times in a row by others is overdue: its
@@ -23,15 +24,15 @@ end
 
 local holder = redis.call('HGET', key, 'claim:' .. step)
 local verdict
-if redis.call('EXISTS', key) == 0 or redis.call('HEXISTS', key, 'ended') == 1 then
-  verdict = 'drop'
-elseif redis.call('HEXISTS', key, 'seq:' .. step) == 1 then
+if redis.call('HEXISTS', key, 'seq:' .. step) == 1 then
   verdict = (holder == order) and 'repeat' or 'drop'
+elseif redis.call('EXISTS', key) == 0 or redis.call('HEXISTS', key, 'ended') == 1 then
+  verdict = 'drop'
 elseif holder and holder ~= order then
   -- Its message is still in the queue, unacknowledged, so this one may go.
   return {'drop', '0', '0', ''}
 else
-  verdict = 'go'
+  verdict = holder and 'resume' or 'go'
   redis.call('HSET', key, 'claim:' .. step, order)
   redis.call('HDEL', key, 'order:' .. step)
   redis.call('ZADD', active, redis.call('HGET', key, 'deadline'), flight)

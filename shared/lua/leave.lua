@@ -1,12 +1,17 @@
 -- Take one asker out of its flight, so that it can end while the others fly on.
 -- KEYS: lookup   ARGV: task, new flight, lifetime s
 -- Returns {verdict, flight}: unknown, ended (how it ended in place of the flight), or alone, with
--- the flight that now has this asker only: the same one, or a copy with its history.
+-- the flight that now has this asker only: the same one, or a copy with its history; or again, with
+-- that flight: it was taken out before and has ended, but perhaps nobody was told.
 local lookup = KEYS[1]
 local task, fresh, lifetime = unpack(ARGV)
 if redis.call('EXISTS', lookup) == 0 then return {'unknown', ''} end
 local ended = redis.call('HGET', lookup, 'ended')
-if ended then return {'ended', ended} end
+if ended then
+  if redis.call('HEXISTS', lookup, 'alone') == 0 then return {'ended', ended} end
+  return {'again', redis.call('HGET', lookup, 'flight')}
+end
+redis.call('HSET', lookup, 'alone', 1)
 
 local flight = redis.call('HGET', lookup, 'flight')
 local copy = 'consulta:flight:' .. fresh

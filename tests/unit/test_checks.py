@@ -5,8 +5,8 @@ from typing import Any
 
 import pytest
 
-from analyzer.analysis import Finding
 from analyzer.merge import analyze
+from shared.analysis import Finding
 from shared.identifiers import Kind
 from shared.messages import Event, Outcome, Stage
 

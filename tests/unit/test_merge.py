@@ -8,8 +8,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from analyzer.analysis import Analysis
 from analyzer.merge import analyze, disagree
+from shared.analysis import Analysis
 from shared.identifiers import KINDS, Kind
 from shared.messages import STAGES, Event, EventType, Outcome, Stage
 

@@ -1,0 +1,151 @@
+"""An enricher's handlers on a real Redis and the simulator, without a bus."""
+
+import time
+from collections.abc import Sequence
+from typing import Any, cast
+from uuid import uuid4
+
+from aiohttp import ClientSession
+from aiohttp.test_utils import TestServer
+
+from enricher.budget import RetryBudget
+from enricher.call import Guarded
+from enricher.circuits import Circuits
+from enricher.fallback import Fallback
+from enricher.handlers import Handlers
+from enricher.providers.base import Provider
+from enricher.providers.brasilapi import BrasilApi
+from enricher.reference import Reference
+from shared.cache import Cache
+from shared.circuits import Board
+from shared.consumer import Delivery
+from shared.identifiers import Kind
+from shared.limits import Limit, Limiter, Permit
+from shared.lookups import Lookups, Recorded
+from shared.messages import Event, Requested, Stage, StageRequested, decode_event
+from shared.orders import Orders
+from shared.reporter import Reporter
+from shared.results import started
+from shared.settings import Secret
+from shared.store import Store
+from shared.topology import STAGE_QUEUES, Queue
+from tests.contract.served import made
+
+
+class Quiet(Reporter):
+    """Records events and tells nobody."""
+
+    async def tell(self, recorded: Recorded) -> None:
+        pass
+
+
+class NoOrders(Orders):
+    """Orders nothing."""
+
+    def __init__(self) -> None:
+        pass
+
+    async def stage(self, order: StageRequested, *, without: Any = None) -> None:
+        pass
+
+    async def analysis(self, flight: str, priority: int) -> None:
+        pass
+
+    async def hurry(self, queue: Queue, overdue: bytes) -> None:
+        pass
+
+    async def waits(self, flight: str, step: str, retry_at: float) -> None:
+        pass
+
+
+class Enricher:
+    """One stage, asking these providers of the simulator, with pauses of no length."""
+
+    def __init__(
+        self,
+        store: Store,
+        server: TestServer,
+        http: ClientSession,
+        stage: Stage,
+        kind: Kind,
+        providers: Sequence[str],
+    ) -> None:
+        self.stage, self.kind = stage, kind
+        self.lookups, self.cache = Lookups(store), Cache(store, Secret("secret"))
+        self.circuits = Circuits(Board(store), jitter=lambda seconds: seconds)
+        self.providers: dict[str, Provider] = {
+            name: made(name, server.make_url(f"/{name}"), http) for name in providers
+        }
+        self.tries = dict.fromkeys(providers, 0)
+        for provider in self.providers.values():
+            self._count(provider)
+        links = [
+            Guarded(
+                provider,
+                self.circuits.of(provider.circuit or provider.name, 10.0),
+                RetryBudget(),
+                jitter=lambda _: 0.0,
+            )
+            for provider in self.providers.values()
+        ]
+        self.breakers = {link.provider.name: link.breaker for link in links}
+        brasilapi = made("brasilapi", server.make_url("/brasilapi"), http)
+        assert isinstance(brasilapi, BrasilApi)
+        self.reference = Reference(self.cache, brasilapi, self.circuits.of("brasilapi", 10.0))
+        self.handlers = Handlers(
+            stage=stage,
+            queue=STAGE_QUEUES[stage],
+            links={kind: links},
+            lookups=self.lookups,
+            limiter=Limiter(store),
+            reporter=Quiet(cast("Any", None), self.lookups),
+            orders=NoOrders(),
+            reference=self.reference,
+            fallback=Fallback(self.cache, self.lookups, self.reference),
+        )
+
+    async def lookup(
+        self, value: str, *, of: tuple[Kind, str] | None = None, before: Sequence[Event] = ()
+    ) -> Event:
+        """Do the stage of one lookup, and return its event.
+
+        Args:
+            value: what the stage looks up.
+            of: the lookup's own kind and identifier, where that is another.
+            before: stages of the lookup that have ended.
+        """
+        kind, identifier = of or (self.kind, value)
+        digest = self.cache.digest(kind, identifier)
+        order = StageRequested(
+            flight=await self._flight(kind, identifier, digest),
+            order=uuid4().hex,
+            stage=self.stage,
+            kind=kind,
+            value=identifier,
+            digest=digest,
+            input_kind=self.kind,
+            inputs=[value],
+        )
+        for event in before:
+            await self.lookups.record(order.flight, event.type, event, counts=True)
+        await self.handlers.on_stage_requested(order, cast("Delivery", None), Permit(Limit(""), ""))
+        log = map(decode_event, await self.lookups.log(order.flight))
+        [told] = [event for event in log if event.type == self.stage]
+        return told
+
+    async def _flight(self, kind: Kind, identifier: str, digest: str) -> str:
+        request = Requested(identifier=identifier, kind=kind, task_id=str(uuid4()), origin="tests")
+        deadline = time.time() + 60
+        wanted: list[Stage] = [self.stage]
+        first = started(kind, wanted)
+        plan = await self.lookups.plan(request, digest, uuid4().hex, wanted, deadline, first)
+        return plan.flight
+
+    def _count(self, provider: Provider) -> None:
+        fetch = provider.fetch
+
+        async def counted(query: Any) -> Any:
+            self.tries[provider.name] += 1
+            return await fetch(query)
+
+        provider.__dict__["fetch"] = counted

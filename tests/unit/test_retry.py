@@ -1,0 +1,245 @@
+"""Retries of one provider, in virtual time."""
+
+import asyncio
+from typing import Any
+
+import backoff
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from enricher.breaker import Breaker
+from enricher.budget import RetryBudget
+from enricher.call import LAST_CALL, TRIES_ALONE, TRIES_WITH_FALLBACK, Guarded
+from enricher.failures import (
+    BadCredential,
+    Blocked,
+    Challenged,
+    CircuitOpen,
+    Disconnected,
+    Failure,
+    Malformed,
+    NotFound,
+    Outage,
+    RateLimited,
+    Rejected,
+    ServerError,
+    TimedOut,
+)
+from enricher.policy import Policy
+from enricher.providers.base import Answer
+from tests.scripted import ANSWER, QUERY, Scripted, permits, terms
+from tests.virtual_time import now, run
+
+OUTAGES = [ServerError("503"), TimedOut("late"), Disconnected("reset"), Malformed("half")]
+VERDICTS = [NotFound(), NotFound(confirmed=False), Rejected("400"), Blocked("a minor's data")]
+NEVER = Policy(consecutive=10**6, minimum=10**6)
+
+
+def guarded(provider: Scripted, *, policy: Policy | None = None, **more: Any) -> Guarded:
+    circuit = Breaker(provider.name, policy, clock=now, jitter=lambda s: s)
+    return Guarded(provider, circuit, RetryBudget(clock=now), clock=now, **more)
+
+
+async def asked(link: Guarded, *, deadline: float = 60, alone: bool = False) -> Answer | Failure:
+    try:
+        return await link.ask(QUERY, permits(), terms(deadline, alone=alone))
+    except Failure as failure:
+        return failure
+
+
+def test_the_pauses_are_of_one_two_four_and_eight_seconds_at_most() -> None:
+    async def main() -> None:
+        provider = Scripted(OUTAGES * 2)
+        link = guarded(provider, policy=NEVER, jitter=lambda longest: longest)
+        assert isinstance(await asked(link, alone=True), ServerError)
+        assert provider.calls == [0, 1, 3, 7, 15]
+
+    run(main())
+    assert Guarded(Scripted(), Breaker("test")).jitter is backoff.full_jitter
+
+
+@settings(max_examples=200, deadline=None)
+@given(
+    outcomes=st.lists(st.sampled_from([*OUTAGES, *VERDICTS, ANSWER]), max_size=8),
+    deadline=st.floats(0, 40),
+    latency=st.floats(0, 12),
+    alone=st.booleans(),
+    billed=st.booleans(),
+    shares=st.lists(st.floats(0, 1), min_size=5, max_size=5),
+)
+def test_whatever_happens_the_retries_keep_to_their_bounds(
+    outcomes: list[Failure | Answer],
+    deadline: float,
+    latency: float,
+    alone: bool,
+    billed: bool,
+    shares: list[float],
+) -> None:
+    async def main() -> None:
+        provider = Scripted(outcomes, latency=latency)
+        provider.__dict__["billed"] = billed
+        share = iter(shares)
+        link = guarded(provider, policy=NEVER, jitter=lambda longest: longest * next(share))
+        outcome = await asked(link, deadline=deadline, alone=alone)
+
+        tries = len(provider.calls)
+        most = TRIES_ALONE if alone else TRIES_WITH_FALLBACK
+        assert 1 <= tries <= (1 if billed else most)
+        # Nothing outlasts the deadline, but for the least a call is given.
+        assert now() <= max(deadline, 0.05) + 0.05
+        gaps = zip(provider.calls, provider.calls[1:], strict=False)
+        for (before, after), longest in zip(gaps, (1, 2, 4, 8), strict=False):
+            assert after - before <= longest + min(latency, 10) + 1e-6
+        # An answer, or an error that no repetition can mend, ends it; else each try was needed.
+        told = [*outcomes, *[ANSWER] * 8][:tries]
+        if latency < min(10, max(0.05, deadline - provider.calls[-1])):
+            assert outcome is told[-1]
+        else:
+            assert isinstance(outcome, TimedOut)
+        assert all(isinstance(one, Outage) for one in told[:-1]) or latency >= 10
+        if isinstance(outcome, Outage) and not billed and tries < most:
+            assert deadline - now() <= LAST_CALL
+
+    run(main())
+
+
+@pytest.mark.parametrize("error", [*VERDICTS, BadCredential("401"), Challenged("403")])
+def test_what_a_repetition_cannot_mend_is_not_repeated(error: Failure) -> None:
+    async def main() -> None:
+        provider = Scripted([error])
+        assert await asked(guarded(provider), alone=True) is error
+        assert len(provider.calls) == 1
+
+    run(main())
+
+
+def test_a_circuit_that_opens_ends_the_retries_with_the_provider_s_own_error() -> None:
+    async def main() -> None:
+        provider = Scripted(OUTAGES * 5)
+        link = guarded(provider, policy=Policy(consecutive=2))
+        assert isinstance(await asked(link, alone=True), TimedOut)
+        assert len(provider.calls) == 2
+        assert isinstance(await asked(link, alone=True), CircuitOpen)
+
+    run(main())
+
+
+def test_retries_stay_within_a_fifth_of_the_calls() -> None:
+    async def main() -> None:
+        provider = Scripted([ServerError("503")] * 10_000)
+        link = guarded(provider, policy=NEVER)
+        await asyncio.gather(*(asked(link, alone=True) for _ in range(1000)))
+        assert len(provider.calls) == 1200
+
+    run(main())
+
+
+def test_a_few_retries_are_free() -> None:
+    async def main() -> None:
+        provider = Scripted([ServerError("503")] * 4)
+        assert await asked(guarded(provider, policy=NEVER), alone=True) is ANSWER
+
+    run(main())
+
+
+@settings(deadline=None)
+@given(steps=st.lists(st.tuples(st.floats(0, 5), st.booleans()), max_size=200))
+def test_a_budget_never_grants_more_than_its_share(steps: list[tuple[float, bool]]) -> None:
+    moment = 0.0
+    budget = RetryBudget(share=0.2, minimum=3, window=10, clock=lambda: moment)
+    calls: list[float] = []
+    retries: list[float] = []
+    for passed, fails in steps:
+        moment += passed
+        budget.call()
+        calls.append(moment)
+        if fails and not budget.is_spent:
+            budget.retry()
+            retries.append(moment)
+        recent = [sum(at > moment - 10 for at in times) for times in (calls, retries)]
+        assert not (fails and retries and retries[-1] == moment) or (
+            recent[1] <= max(3, 0.2 * recent[0])
+        )
+
+
+def test_the_only_provider_s_short_pause_is_waited_for_and_told() -> None:
+    async def main() -> None:
+        provider = Scripted([RateLimited(3)])
+        link, told = guarded(provider), list[float]()
+        assert await link.ask(QUERY, permits(told), terms(alone=True)) is ANSWER
+        assert provider.calls == [0, 3]
+        assert told == [3]
+
+    run(main())
+
+
+def test_everybody_who_waited_gets_an_answer_after_one_probe() -> None:
+    async def main() -> None:
+        provider = Scripted([RateLimited(3)], latency=0.5)
+        link = guarded(provider)
+        first = asyncio.create_task(asked(link, alone=True))
+        await asyncio.sleep(1)
+        rest = [asyncio.create_task(asked(link, alone=True)) for _ in range(50)]
+        assert set(map(id, await asyncio.gather(first, *rest))) == {id(ANSWER)}
+        # The probe alone at 3.5 s, the others once it went well.
+        assert provider.calls == [0, 3.5, *[4.0] * 50]
+
+    run(main())
+
+
+@pytest.mark.parametrize(
+    ("pause", "deadline", "alone"), [(30, 60, True), (3, 3.2, True), (3, 60, False)]
+)
+def test_a_long_pause_or_one_with_an_alternative_is_not(
+    pause: float, deadline: float, alone: bool
+) -> None:
+    async def main() -> None:
+        provider = Scripted([RateLimited(pause)])
+        assert isinstance(await asked(guarded(provider), deadline=deadline, alone=alone), Failure)
+        assert (provider.calls, now()) == ([0], 0)
+
+    run(main())
+
+
+def test_a_second_refusal_is_final() -> None:
+    async def main() -> None:
+        provider = Scripted([RateLimited(3), RateLimited(3), ANSWER])
+        assert isinstance(await asked(guarded(provider), alone=True), RateLimited)
+        assert provider.calls == [0, 3]
+
+    run(main())
+
+
+@pytest.mark.parametrize(
+    ("error", "latency"),
+    [(ServerError("503"), 0.2), (TimedOut("late"), 30.0), (RateLimited(1), 0.2)],
+    ids=["503", "hang", "429"],
+)
+def test_ten_minutes_of_outage_at_a_hundred_lookups_a_second_cost_less_than_a_call_a_second(
+    error: Failure, latency: float
+) -> None:
+    """An enricher takes on a hundred orders at a time; what it cannot take waits in the queue."""
+
+    async def main() -> None:
+        provider = Scripted([error] * 100_000, latency=latency)
+        link = guarded(provider)
+        slots = asyncio.Semaphore(100)
+
+        async def lookup() -> None:
+            try:
+                await asked(link, deadline=now() + 60)
+            finally:
+                slots.release()
+
+        lookups = set()
+        while now() < 600:
+            await slots.acquire()
+            lookups.add(task := asyncio.create_task(lookup()))
+            task.add_done_callback(lookups.discard)
+            await asyncio.sleep(0.01)
+        await asyncio.gather(*lookups)
+        calls = sum(at < 600 for at in provider.calls)
+        assert calls < 600
+
+    run(main())
