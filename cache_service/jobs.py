@@ -4,7 +4,9 @@ import asyncio
 from dataclasses import dataclass
 from typing import Any
 
+from shared import reach
 from shared.cache import Cache
+from shared.circuits import Board
 from shared.errors import Unavailable
 from shared.jobs import CLEANING, HEALTH
 from shared.queues import Queues
@@ -29,9 +31,12 @@ class Jobs:
         return {"removidas": await self.cache.clean()}
 
     async def check(self) -> dict[str, Any]:
-        """Look at everything a lookup needs."""
-        redis, queues = await asyncio.gather(
-            _says(self.store.is_up()), _says(self.queues.statistics())
+        """Look at everything a lookup needs: servers, services, queues, circuits, providers."""
+        redis, queues, circuits, providers = await asyncio.gather(
+            _says(self.store.is_up()),
+            _says(self.queues.statistics()),
+            _says(Board(self.store).overview()),
+            _says(reach.known(self.store)),
         )
         found: dict[str, Any] = {"redis": redis is not None, "rabbitmq": queues is not None}
         if queues is not None:
@@ -40,6 +45,8 @@ class Jobs:
                 name: {"prontas": queue["prontas"], "mortas": queue["mortas"]}
                 for name, queue in queues["filas"].items()
             }
+        found["circuitos"] = {name: known.state for name, known in (circuits or {}).items()}
+        found["provedores"] = providers or {}
         return found
 
 

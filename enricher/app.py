@@ -16,6 +16,7 @@ from enricher.providers.base import Provider
 from enricher.providers.brasilapi import BrasilApi
 from enricher.providers.registry import build as build_providers
 from enricher.providers.registry import chain
+from enricher.reach import watch
 from enricher.reference import Reference
 from enricher.settings import Settings
 from shared.app import BUS, CACHE, LIMITER, LOOKUPS, STORE, base
@@ -59,7 +60,11 @@ def build(settings: Settings, stage: Stage) -> web.Application:
             # First of all: a replica that starts in an outage need not find out by itself.
             with suppress(StoreUnavailable):
                 await circuits.tick()
-            ticking = asyncio.create_task(circuits.run(), name="circuits")
+            configured = {link.provider for kind in links.values() for link in kind}
+            tickers = [
+                asyncio.create_task(circuits.run(), name="circuits"),
+                asyncio.create_task(watch(app[STORE], configured), name="reach"),
+            ]
             bus.on_dead = handlers.on_dead
             take(
                 bus,
@@ -72,8 +77,9 @@ def build(settings: Settings, stage: Stage) -> web.Application:
             yield
             # Before the session closes under them.
             await bus.drain()
-            ticking.cancel()
-            await asyncio.gather(ticking, return_exceptions=True)
+            for ticker in tickers:
+                ticker.cancel()
+            await asyncio.gather(*tickers, return_exceptions=True)
 
     app.cleanup_ctx.append(consumers)
     return app

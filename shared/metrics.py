@@ -27,6 +27,9 @@ breaker_state = Gauge("consulta_breaker_state", "0 closed, 1 half-open, 2 open",
 breaker_transitions = Counter(
     "consulta_breaker_transitions", "Changes of state", ["provider", "to"]
 )
+provider_reachable = Gauge(
+    "consulta_provider_reachable", "Whether a connection was accepted lately", ["provider"]
+)
 retries = Counter("consulta_retries", "Calls made again", ["provider", "reason"])
 rate_limit_wait = Histogram(
     "consulta_rate_limit_wait_seconds", "Wait for a permit", ["queue"], buckets=_DURATIONS

@@ -87,6 +87,11 @@ class Provider(ABC):
         self.rate = access.rate
 
     @property
+    def address(self) -> str:
+        """The base URL; empty for a provider that is off or needs none."""
+        return self._base
+
+    @property
     def is_configured(self) -> bool:
         return bool(self._base) and (bool(self._key) or not self.needs_key)
 

@@ -15,8 +15,8 @@ import aiohttp
 
 from deploy.local.servers import PrivateRabbit, PrivateRedis
 from tests.arena import Arenas
-from tests.subjects import cpfs
 from tests.services import Services
+from tests.subjects import cpfs
 
 WORKERS = 25
 DIRECT = 50

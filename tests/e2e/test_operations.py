@@ -80,6 +80,8 @@ async def test_a_job_is_run_by_hand_and_shown(api: Api) -> None:
                 break
     assert health["resultado"]["redis"] is True
     assert health["resultado"]["rabbitmq"] is True
+    assert health["resultado"]["circuitos"]["opencep"] == "FECHADO"
+    assert health["resultado"]["provedores"]["opencep"]["alcancavel"] is True
     assert health["proxima"] > health["ultima"]
     assert (await api.json("POST", "/api/agenda/nada"))[0] == 404
 
