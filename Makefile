@@ -22,8 +22,9 @@ run: $(VENV)/.local servers ## the whole stack in the foreground, until Ctrl-C
 test: $(VENV)/.dev servers browser ## every test: real broker, real Redis, real browser
 	$(BIN)/python -m pytest
 
-chaos: $(VENV)/.dev servers ## only the tests that kill services and servers
-	$(BIN)/python -m pytest tests/chaos
+chaos: $(VENV)/.dev servers ## kill everything in turn, three times, under 2,000 lookups each
+	CHAOS_LOOKUPS=$(or $(CHAOS_LOOKUPS),2000) CHAOS_ROUNDS=$(or $(CHAOS_ROUNDS),3) \
+		$(BIN)/python -m pytest tests/chaos
 
 bench: $(VENV)/.dev servers ## the benchmarks, each a ratio against a yardstick of the same run
 	@$(BIN)/python -m tests.bench

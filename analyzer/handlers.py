@@ -33,10 +33,9 @@ class Handlers:
         await self.orders.hurry(ANALYSIS, claim.overdue)
         if claim.verdict == "drop":
             return
-        if claim.verdict == "repeat":
-            recorded = await self.lookups.record(order.flight, "analysis", None)
-            await self.reporter.tell(recorded)
-        else:
+        if claim.verdict != "go":
+            await self.reporter.retell(order.flight)
+        if claim.verdict != "repeat":
             permit.used = True
             about = await self.lookups.flight(order.flight)
             events = [decode_event(body) for body in await self.lookups.log(order.flight)]

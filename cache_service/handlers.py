@@ -62,6 +62,9 @@ class Handlers:
     async def on_deadline(self, reached: DeadlineReached, _: Delivery) -> None:
         """An asker's time is up: it gets what there is, the others of its flight fly on."""
         verdict, flight = await self.lookups.leave(reached.task_id)
+        if verdict == "again":
+            # This very message ended it, and whoever held it may have died before it said so.
+            await self._complete(flight)
         if verdict != "alone":
             return
         about = await self.lookups.flight(flight)
@@ -79,7 +82,7 @@ class Handlers:
         if queue != REQUESTED or not task or origin is None:
             return
         view = await self.lookups.view(task)
-        if view is not None and "flight" in view.lookup:
+        if view is not None and "flight" in view.lookup and "alone" not in view.lookup:
             return  # a bad copy of a request that was good
         await self.lookups.accept(task, 0, origin=origin.group(1).decode())
         _, flight = await self.lookups.leave(task)

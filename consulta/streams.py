@@ -50,6 +50,9 @@ class Following:
         """
         self._connect, self._patience = connect, patience
         self._task, self._seen = task_id, seen
+        # By type, for a gateway whose log was set back: see `_is_new`.
+        self._told: set[str] = set()
+        self._set_back = False
         self._pause = Pause()
         self._retry = 0.0
         self._down_since: float | None = None
@@ -94,6 +97,8 @@ class Following:
                 # A ping will do: the stream lives, however long the lookup waits.
                 self._down_since = None
                 for type_, data in parser.feed(chunk):
+                    if type_ == "reset":
+                        self._seen, self._set_back = 0, True
                     event = _event(type_, data)
                     if event is not None and self._is_new(event):
                         self._pause.reset()
@@ -101,11 +106,16 @@ class Following:
                 self._retry = parser.retry or 0.0
 
     def _is_new(self, event: Event) -> bool:
+        """Whether the event was not told yet, by its number.
+
+        A Redis that died may have lost the last second of its log, and then the numbers after it
+        are given again, perhaps to other events: from such a `reset` on its type counts as well.
+        """
         seq = event.seq if isinstance(event.seq, int) else 0
-        if seq <= self._seen and event.type not in TERMINAL:
-            return False
+        known = seq <= self._seen or (self._set_back and event.type in self._told)
         self._seen = max(seq, self._seen)
-        return True
+        self._told.add(event.type)
+        return not known or event.type in TERMINAL
 
     async def _wait(self, reason: ClientError) -> None:
         """Until it is worth trying again.

@@ -14,6 +14,7 @@ from typing import Final
 
 from aiohttp import web
 
+from gateway.headers import ORIGIN
 from gateway.operation import requested
 from gateway.problems import Problem
 from shared.keys import SCOPES, ApiKey, Keys, Scope
@@ -52,15 +53,24 @@ class Access:
         # Tickets are no digests of identifiers: a key of their own.
         self._secret = hmac.digest(secret.reveal().encode(), b"tickets", "sha256")
 
-    def ticket(self, tenant: str, task_id: str) -> str:
-        """A short-lived right to follow one lookup, for clients that cannot set headers."""
+    def ticket(self, key: ApiKey, task_id: str) -> str:
+        """A short-lived right to follow one lookup, for clients that cannot set headers.
+
+        It is the right of a key, and ends with it.
+        """
         end = int(time.time()) + TICKET_S
-        return f"{end}.{tenant}.{self._sign(end, tenant, task_id)}"
+        return f"{end}.{key.id}.{self._sign(end, key.id, task_id)}"
 
     def address(self, caller: Caller, task_id: str) -> str:
         """Where a lookup's events are, with a ticket where one is needed."""
         where = f"/api/consultas/{task_id}/eventos"
-        return f"{where}?ticket={self.ticket(caller.tenant, task_id)}" if caller.key else where
+        return f"{where}?ticket={self.ticket(caller.key, task_id)}" if caller.key else where
+
+    def holds(self, caller: Caller) -> bool:
+        """Whether somebody who was let in still would be: a key may be revoked meanwhile."""
+        if self.keys is None or caller.key is None:
+            return True
+        return self.keys.current(caller.key.id) is not None
 
     def admit(self, request: web.Request) -> Caller:
         """The caller of a request.
@@ -72,8 +82,7 @@ class Access:
         if wanted is None:
             raise Problem(403, "esta rota não atende ninguém")
         if self.keys is None:
-            if not _is_local(request.host):
-                raise Problem(403, "sem chaves de API, só pelo endereço local (127.0.0.1)")
+            _insist_on_local(request)
             return _EVERYBODY
         caller = self._by_key(request) or self._by_ticket(request)
         if caller is None:
@@ -93,21 +102,21 @@ class Access:
     def _by_ticket(self, request: web.Request) -> Caller | None:
         """A ticket opens the stream it was made for, and nothing else."""
         ticket, task_id = request.query.get("ticket"), request.match_info.get("task_id")
-        if not ticket or not task_id or not request.path.endswith("/eventos"):
+        wanted = requested(request)
+        opens = wanted is not None and wanted.ticket
+        if self.keys is None or not ticket or not task_id or not opens:
             return None
         end, _, rest = ticket.partition(".")
-        tenant, _, signature = rest.partition(".")
+        name, _, signature = rest.partition(".")
         if not (end.isascii() and end.isdecimal()) or len(end) > 12 or int(end) < time.time():
             return None
-        good = hmac.compare_digest(
-            signature.encode(), self._sign(int(end), tenant, task_id).encode()
-        )
-        # Whoever has a ticket may follow, and is held to no key's limits.
-        key = ApiKey(id="ticket00", hash="", tenant=tenant, scopes=["acompanhar"])
-        return Caller(tenant, frozenset({"acompanhar"}), key) if good else None
+        told = signature.encode(errors="replace")
+        good = hmac.compare_digest(told, self._sign(int(end), name, task_id).encode())
+        key = self.keys.current(name)
+        return Caller(key.tenant, frozenset({"acompanhar"}), key) if good and key else None
 
-    def _sign(self, end: int, tenant: str, task_id: str) -> str:
-        text = f"{end}.{tenant}.{task_id}".encode()
+    def _sign(self, end: int, name: str, task_id: str) -> str:
+        text = f"{end}.{name}.{task_id}".encode(errors="replace")
         return hmac.new(self._secret, text, hashlib.sha256).hexdigest()
 
 
@@ -123,6 +132,20 @@ async def guard(request: web.Request, handler: Handler) -> web.StreamResponse:
     if known and not public:
         request[CALLER] = request.app[ACCESS].admit(request)
     return await handler(request)
+
+
+def _insist_on_local(request: web.Request) -> None:
+    """Without keys the way here is what tells friend from stranger.
+
+    Raises:
+        Problem: 403, the request came by a foreign name, or from a page of a foreign address: a
+            browser sends some calls of any page here, with a body or without.
+    """
+    if not _is_local(request.host):
+        raise Problem(403, "sem chaves de API, só pelo endereço local (127.0.0.1)")
+    page = request.headers.get("Origin")
+    if page is not None and ORIGIN not in request and not _is_local(page.partition("://")[2]):
+        raise Problem(403, "sem chaves de API, só páginas locais ou de CORS_ORIGINS")
 
 
 def _is_local(host: str) -> bool:

@@ -9,7 +9,7 @@ from typing import Final
 
 from aiohttp import web
 
-from gateway import bulk, cache, circuits, headers, lookups, operations
+from gateway import bulk, cache, circuits, documents, headers, lookups, operations
 from gateway.access import ACCESS, Access, guard
 from gateway.lookups import REPORTER
 from gateway.operations import QUEUES
@@ -42,6 +42,7 @@ def build(settings: Settings, keys: Keys | None) -> web.Application:
     app[ACCESS] = Access(keys, settings.cache_secret)
     for module in (bulk, lookups, cache, circuits, operations):
         app.add_routes(module.routes)
+    documents.serve(app)
     app.router.add_get("/", _console)
     app.router.add_static("/static", STATIC)
     app.on_response_prepare.append(headers.secure)

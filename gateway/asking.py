@@ -1,9 +1,11 @@
 """Ask for a lookup: answered by the cache, or written down and published."""
 
+import asyncio
 import contextlib
 import hashlib
+from collections.abc import Coroutine
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeVar
 from uuid import uuid4
 
 import msgspec
@@ -12,6 +14,7 @@ from aiohttp import web
 from gateway.access import ACCESS, CALLER, Caller
 from gateway.problems import Problem
 from gateway.quotas import QUOTAS
+from gateway.schemas import Accepted, Done
 from gateway.streams import ORIGIN
 from shared import metrics
 from shared.app import BUS, CACHE, LOOKUPS
@@ -23,8 +26,26 @@ from shared.results import hit
 from shared.stages import wanted
 from shared.topology import REQUESTED
 
+Result = TypeVar("Result")
+
 # How long a request may be repeated under its Idempotency-Key and be one.
 IDEMPOTENT_S = 86400
+_under_way: set[asyncio.Task[Any]] = set()
+
+
+async def finished(work: Coroutine[Any, Any, Result]) -> Result:
+    """Do it to its end, even if the client goes meanwhile: half of it is worse than all."""
+    task = asyncio.ensure_future(work)
+    _under_way.add(task)
+    task.add_done_callback(_ended)
+    return await asyncio.shield(task)
+
+
+def _ended(task: asyncio.Task[Any]) -> None:
+    _under_way.discard(task)
+    if not task.cancelled():
+        # Of a client that has gone there is nobody else to take it.
+        task.exception()
 
 
 @dataclass
@@ -35,24 +56,40 @@ class Asking:
     caller: Caller
     asked: Lookup
     task_id: str
-    # Where its Idempotency-Key stands, if it has one.
+    # Where its Idempotency-Key stands, if it has one, and whether it is the first to use it.
     once: str = ""
+    first: bool = True
 
-    async def __aenter__(self) -> "Asking":
-        return self
+    async def take_on(self, *, keep: bool) -> list[Event] | None:
+        """All events of the lookup if the cache has them, else None: it was published.
 
-    async def __aexit__(self, kind: type[BaseException] | None, *_: object) -> None:
-        """A refused request leaves its Idempotency-Key free for the mended one."""
-        if self.once and kind is not None and issubclass(kind, ConsultaError | Problem):
-            with contextlib.suppress(StoreUnavailable):
-                await self.app[LOOKUPS].not_once(self.once)
-
-    async def known(self) -> list[Event] | None:
-        """All events of the lookup if the cache has its result, fresh and whole.
+        Args:
+            keep: write down what the cache answered, so that it can be looked at again.
 
         Raises:
             InvalidInput: the identifier or the stages; so nothing invalid is ever published.
+            Problem: 429.
+            Unavailable: then there is no lookup, not even half of one.
         """
+        return await finished(self._take_on(keep=keep))
+
+    async def _take_on(self, *, keep: bool) -> list[Event] | None:
+        try:
+            events = await self._known()
+            if events is None:
+                await self._publish()
+            elif keep:
+                await self.keep(events)
+        except (ConsultaError, Problem):
+            # Refused, it leaves its Idempotency-Key free for the mended request; but what this
+            # one only repeats may have been taken on.
+            if self.once and self.first:
+                with contextlib.suppress(StoreUnavailable):
+                    await self.app[LOOKUPS].not_once(self.once)
+            raise
+        return events
+
+    async def _known(self) -> list[Event] | None:
         asked, cache = self.asked, self.app[CACHE]
         identifier = parse(asked.kind, asked.identifier)
         stages = wanted(asked.kind, asked.stages)
@@ -69,24 +106,22 @@ class Asking:
         """Write down a lookup that was answered whole, so that it can be looked at again."""
         await self.app[LOOKUPS].keep(self.task_id, ORIGIN, self.asked.kind, events, **self._about())
 
-    async def publish(self) -> None:
-        """Write the lookup down, so that it can be followed at once, then publish it.
-
-        Raises:
-            Unavailable: then there is no lookup, not even half of one.
-            Problem: 429, the caller has too many under way.
-        """
+    async def _publish(self) -> None:
+        """Write the lookup down, so that it can be followed at once, then publish it."""
         lookups, asked = self.app[LOOKUPS], self.asked
         lifetime = asked.delay + asked.deadline
         slots = await self.app[QUOTAS].occupy(self.caller, self.task_id, lifetime)
         about = {**self._about(), **slots, "origin": ORIGIN, "kind": asked.kind}
-        await lookups.accept(self.task_id, lifetime, **about)
+        new = await lookups.accept(self.task_id, lifetime, **about)
         request = Requested(task_id=self.task_id, origin=ORIGIN, **msgspec.structs.asdict(asked))
         try:
             await self.app[BUS].command(REQUESTED, request, priority=asked.priority, timeout=3.0)
         except BusUnavailable:
-            # It may arrive all the same; marked like this nobody will work on it.
-            await lookups.discard(self.task_id)
+            # It may arrive all the same; marked like this nobody will work on it. One that was
+            # there before this try may have been promised to somebody.
+            if new:
+                await lookups.discard(self.task_id)
+                await self.app[QUOTAS].free(self.caller, self.task_id)
             raise
 
     def _about(self) -> dict[str, str]:
@@ -113,15 +148,15 @@ async def begin(request: web.Request, asked: Lookup) -> tuple[Asking, View | Non
     task_id, _, first = before.partition(" ")
     if first != print_:
         raise InvalidInput("Idempotency-Key", "esta chave já serviu a outro pedido; use uma nova")
-    asking.task_id, asking.once = task_id, name
-    if before == told:
+    asking.task_id, asking.once, asking.first = task_id, name, before == told
+    if asking.first:
         return asking, None
     view = await request.app[LOOKUPS].view(task_id)
     # Without a view, or not begun, the first try died on the way: the same task_id goes again.
     return asking, view if view is not None and view.status != "PENDING" else None
 
 
-async def submit(asking: Asking, view: View | None = None) -> tuple[int, dict[str, Any]]:
+async def submit(asking: Asking, view: View | None = None) -> tuple[int, Accepted | Done]:
     """Take a lookup on: 200 with its result if that is there, else 202 with where to follow it.
 
     Raises:
@@ -132,20 +167,16 @@ async def submit(asking: Asking, view: View | None = None) -> tuple[int, dict[st
     if view is not None and view.status == "SUCCESS":
         return _done(task_id, decode_event(view.events[-1]))
     if view is None:
-        async with asking:
-            events = await asking.known()
-            if events is not None:
-                await asking.keep(events)
-                return _done(task_id, events[-1])
-            await asking.publish()
+        events = await asking.take_on(keep=True)
+        if events is not None:
+            return _done(task_id, events[-1])
     where = asking.app[ACCESS].address(asking.caller, task_id)
     status = "PENDING" if view is None else view.status
-    return 202, {"task_id": task_id, "status": status, "eventos": where}
+    return 202, Accepted(task_id=task_id, status=status, events=where)
 
 
-def _done(task_id: str, last: Event) -> tuple[int, dict[str, Any]]:
-    done = {"task_id": task_id, "status": "SUCCESS", "cache": last.cached}
-    return 200, {**done, "resultado": last.data}
+def _done(task_id: str, last: Event) -> tuple[int, Done]:
+    return 200, Done(task_id=task_id, status="SUCCESS", cached=last.cached, result=last.data)
 
 
 def seen_by(caller: Caller, view: View | None) -> View:

@@ -1,7 +1,9 @@
 """Read request bodies, and say what is wrong with them by field."""
 
+import asyncio
 import re
-from typing import Any, Final
+from collections.abc import Awaitable
+from typing import Any, Final, TypeVar
 
 import msgspec
 from aiohttp import web
@@ -10,6 +12,10 @@ from gateway.problems import Problem
 from shared.errors import InvalidInput
 from shared.messages import Lookup
 
+Read = TypeVar("Read")
+
+# A body that comes more slowly than this is meant to keep us waiting.
+BODY_S: Final = 15.0
 # How each field wants to be; a decoder's own words are English, and name types, not mends.
 _MENDS: Final = {
     "identificador": "deve ser um texto de 1 a 64 caracteres",
@@ -28,14 +34,28 @@ async def read_json(request: web.Request) -> Any:
     """The body as JSON.
 
     Raises:
-        Problem: 415 another content type, 400 not JSON. (413 is aiohttp's.)
+        Problem: 415 another content type, 400 not JSON, 408 too slow. (413 is aiohttp's.)
     """
     if request.content_type != "application/json":
         raise Problem(415, "envie Content-Type: application/json")
     try:
-        return msgspec.json.decode(await request.read())
+        return msgspec.json.decode(await in_time(request.read()))
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         raise Problem(400, "o corpo não é JSON válido (UTF-8)") from None
+
+
+async def in_time(read: Awaitable[Read], seconds: float | None = None) -> Read:
+    """What is read of a body, unless its sender takes too long over it.
+
+    Raises:
+        Problem: 408; the connection is of no further use.
+    """
+    try:
+        async with asyncio.timeout(BODY_S if seconds is None else seconds):
+            return await read
+    except TimeoutError:
+        detail = "o corpo não chegou a tempo; envie-o de uma vez"
+        raise Problem(408, detail, headers={"Connection": "close"}) from None
 
 
 def lookup_from(body: Any) -> Lookup:

@@ -14,34 +14,51 @@ from uuid import uuid4
 import msgspec
 from aiohttp import web
 
+from gateway import examples
 from gateway.access import CALLER
 from gateway.asking import Asking, submit
-from gateway.bodies import lookup_from
-from gateway.operation import operation
+from gateway.bodies import in_time, lookup_from
+from gateway.operation import JSON, NDJSON, Answer, operation
 from gateway.problems import Problem
+from gateway.schemas import BulkItem
 from shared.errors import InvalidInput, Unavailable
 from shared.messages import Lookup
 
 MAX_ITEMS: Final = 10_000
 MAX_LIST: Final = 8 * 1024 * 1024
 MAX_LINE: Final = 16 * 1024
+# For a list that is sent whole.
+LIST_S: Final = 60.0
 WINDOW: Final = 100
 # Whoever waits for an answer goes before whoever sends thousands.
 PRIORITY: Final = 1
-NDJSON: Final = "application/x-ndjson"
 
 routes = web.RouteTableDef()
 
 
 @routes.post("/api/consultas/lote")
-@operation("consultar", body=list[Lookup])
+@operation(
+    "consultar",
+    "Pedir até 10 000 consultas de uma vez, cada uma respondida por si",
+    body=list[Lookup],
+    media=(JSON, NDJSON),
+    examples=examples.BULK,
+    answers={
+        200: Answer(
+            list[BulkItem],
+            "Uma resposta por item, na mesma ordem e na forma do pedido.",
+            (JSON, NDJSON),
+            examples=examples.BULK_ITEMS,
+        )
+    },
+)
 async def bulk(request: web.Request) -> web.StreamResponse:
     """Take on a list of lookups."""
     if request.content_type == NDJSON:
         return await _answer(request, _lines(request), NDJSON, b"", b"", b"\n", b"")
     if request.content_type != "application/json":
         raise Problem(415, f"envie Content-Type: application/json ou {NDJSON}")
-    items = _listed(await _whole(request))
+    items = _listed(await in_time(_whole(request), LIST_S))
     return await _answer(request, items, "application/json", b"[", b",", b"", b"]")
 
 
@@ -56,13 +73,18 @@ async def _answer(
 ) -> web.StreamResponse:
     response = web.StreamResponse(headers={"Content-Type": form})
     await response.prepare(request)
-    window: asyncio.Queue[asyncio.Task[dict[str, Any]] | None] = asyncio.Queue(WINDOW)
+    window: asyncio.Queue[asyncio.Task[BulkItem] | None] = asyncio.Queue(WINDOW)
 
     async def read() -> None:
         index = 0
-        async for item in items:
-            await window.put(asyncio.create_task(_one(request, index, item)))
-            index += 1
+        try:
+            async for item in items:
+                await window.put(asyncio.create_task(_one(request, index, item)))
+                index += 1
+        except Exception:
+            # A body that breaks off ends the answer too, which else would wait for it.
+            await window.put(None)
+            raise
         await window.put(None)
 
     reader = asyncio.create_task(read())
@@ -72,6 +94,7 @@ async def _answer(
         while (task := await window.get()) is not None:
             await response.write(mark + msgspec.json.encode(await task) + after)
             mark = between
+        await reader
         await response.write(last)
     finally:
         # What was begun for a client that has gone is finished; the rest is not begun.
@@ -81,7 +104,7 @@ async def _answer(
     return response
 
 
-async def _one(request: web.Request, index: int, item: Any) -> dict[str, Any]:
+async def _one(request: web.Request, index: int, item: Any) -> BulkItem:
     """One lookup's answer, as if it had been asked for alone."""
     if index >= MAX_ITEMS:
         item = InvalidInput("lote", f"no máximo {MAX_ITEMS} consultas por chamada")
@@ -89,12 +112,12 @@ async def _one(request: web.Request, index: int, item: Any) -> dict[str, Any]:
         asking = Asking(request.app, request[CALLER], _lookup(item), str(uuid4()))
         status, answer = await submit(asking)
     except Problem as problem:
-        return {"indice": index, "http": problem.status, "detail": problem.detail}
+        return BulkItem(index=index, http=problem.status, detail=problem.detail)
     except InvalidInput as error:
-        return {"indice": index, "http": 422, "campo": error.field, "detail": error.message}
+        return BulkItem(index=index, http=422, field_=error.field, detail=error.message)
     except Unavailable:
-        return {"indice": index, "http": 503, "detail": "a fila não responde; tente de novo"}
-    return {"indice": index, "http": status, **answer}
+        return BulkItem(index=index, http=503, detail="a fila não responde; tente de novo")
+    return BulkItem(index=index, http=status, **msgspec.structs.asdict(answer))
 
 
 def _lookup(item: Any) -> Lookup:
@@ -105,7 +128,14 @@ def _lookup(item: Any) -> Lookup:
 
 async def _lines(request: web.Request) -> AsyncIterator[Any]:
     """The items of a body with one JSON object a line; a bad line is an item of its own."""
-    while line := await _line(request):
+    while True:
+        try:
+            line = await in_time(_line(request))
+        except Problem:
+            yield InvalidInput("linha", "não chegou a tempo; o resto não foi lido")
+            return
+        if not line:
+            return
         if not line.strip():
             continue
         if len(line) > MAX_LINE:

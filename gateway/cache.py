@@ -2,9 +2,17 @@
 
 from aiohttp import web
 
+from gateway import examples
 from gateway.answers import json_answer
 from gateway.bodies import read_json
-from gateway.operation import operation
+from gateway.operation import Answer, operation
+from gateway.schemas import (
+    CacheStatistics,
+    InvalidatePattern,
+    InvalidateSubject,
+    Removed,
+    SchemaVersion,
+)
 from shared.app import CACHE
 from shared.errors import InvalidInput
 
@@ -12,14 +20,30 @@ routes = web.RouteTableDef()
 
 
 @routes.get("/api/cache/estatisticas")
-@operation("administrar")
+@operation(
+    "administrar",
+    "O que o cache guarda, e quanto acerta",
+    answers={200: Answer(CacheStatistics, "O cache agora.", examples={"cache": examples.CACHE})},
+)
 async def statistics(request: web.Request) -> web.Response:
     """`total_keys`, `hits`, `misses`, `memory_used`."""
     return json_answer(await request.app[CACHE].statistics())
 
 
 @routes.post("/api/cache/invalidar")
-@operation("administrar")
+@operation(
+    "administrar",
+    "Esquecer um identificador, ou tudo o que combina com um padrão",
+    body=(InvalidatePattern, InvalidateSubject),
+    examples=examples.INVALIDATIONS,
+    answers={
+        200: Answer(
+            Removed,
+            "Quantas chaves saíram.",
+            examples={name: Removed(removed=1) for name in examples.INVALIDATIONS},
+        )
+    },
+)
 async def invalidate(request: web.Request) -> web.Response:
     """Forget one subject (`tipo`, `identificador`), or all that match `padrao`."""
     body = await read_json(request)
@@ -31,11 +55,17 @@ async def invalidate(request: web.Request) -> web.Response:
             removed = await cache.invalidate(kind, identifier)
         case _:
             raise InvalidInput("padrao", "envie padrao, ou tipo e identificador")
-    return json_answer({"removidas": removed})
+    return json_answer(Removed(removed=removed))
 
 
 @routes.post("/api/cache/versao")
-@operation("administrar")
+@operation(
+    "administrar",
+    "Invalidar tudo o que foi guardado até agora, em todos os processos",
+    answers={
+        200: Answer(SchemaVersion, "A versão nova.", examples={"versao": SchemaVersion(version=3)})
+    },
+)
 async def raise_version(request: web.Request) -> web.Response:
     """Make everything cached before invalid, in every process at once."""
-    return json_answer({"versao": await request.app[CACHE].raise_version()})
+    return json_answer(SchemaVersion(version=await request.app[CACHE].raise_version()))

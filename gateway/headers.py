@@ -22,14 +22,19 @@ _ALLOWED: Final = {
     "Access-Control-Max-Age": "600",
 }
 _EXPOSED: Final = "Location, Retry-After"
+# Of a request that comes from a page on the list.
+ORIGIN: Final = web.RequestKey("origin", str)
 
 
 async def secure(request: web.Request, response: web.StreamResponse) -> None:
-    """Add the security headers; answers of the API hold personal data, so nobody keeps them."""
+    """Add the security headers; answers of the API hold personal data, so nobody keeps them.
+
+    Pages and modules are asked for anew, or an upgrade would mix old ones with new ones.
+    """
     for name, value in _SECURITY.items():
         response.headers.setdefault(name, value)
-    if request.path.startswith("/api/"):
-        response.headers.setdefault("Cache-Control", "no-store")
+    keep = "no-store" if request.path.startswith("/api/") else "no-cache"
+    response.headers.setdefault("Cache-Control", keep)
 
 
 def cors(
@@ -43,7 +48,7 @@ def cors(
         if origin not in origins:
             return await handler(request)
         # Before the handler: a stream sends its headers long before it returns.
-        request[_ORIGIN] = origin
+        request[ORIGIN] = origin
         if request.method == "OPTIONS" and "Access-Control-Request-Method" in request.headers:
             return web.Response(status=204, headers=_ALLOWED)
         return await handler(request)
@@ -53,12 +58,9 @@ def cors(
 
 async def allow(request: web.Request, response: web.StreamResponse) -> None:
     """Name the origin that may read this answer."""
-    origin = request.get(_ORIGIN)
+    origin = request.get(ORIGIN)
     if origin is not None:
         response.headers["Access-Control-Allow-Origin"] = origin
         response.headers["Access-Control-Expose-Headers"] = _EXPOSED
         response.headers["Cross-Origin-Resource-Policy"] = "cross-origin"
         response.headers["Vary"] = "Origin"
-
-
-_ORIGIN: Final = web.RequestKey("origin", str)

@@ -1,24 +1,41 @@
 """The routes of a lookup: ask, follow, look, cancel."""
 
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import Any, Final, cast
 
 from aiohttp import web
-from msgspec import json
 
-from gateway import sse
-from gateway.access import CALLER
+from gateway import examples, sse
+from gateway.access import ACCESS, CALLER
 from gateway.answers import json_answer
 from gateway.asking import Asking, begin, seen_by, submit
 from gateway.bodies import lookup_from, read_json
-from gateway.operation import operation
+from gateway.operation import (
+    IDEMPOTENCY_KEY,
+    LAST_EVENT_ID,
+    LAST_EVENT_ID_QUERY,
+    SSE,
+    TASK_ID,
+    Answer,
+    operation,
+)
 from gateway.problems import Problem, TooManyStreams
 from gateway.quotas import QUOTAS
+from gateway.schemas import (
+    Accepted,
+    Done,
+    LookupStatus,
+    Reset,
+    Revoked,
+    Snapshot,
+    StageStatus,
+)
 from gateway.streams import RELAY, Signal, Stream
 from shared import metrics
 from shared.app import LOOKUPS
-from shared.lookups import View
+from shared.errors import StoreUnavailable
+from shared.lookups import Status, View
 from shared.messages import STAGES, Event, Lookup, addressed, decode_event, encode
 from shared.reporter import Reporter, event
 
@@ -28,23 +45,53 @@ routes = web.RouteTableDef()
 
 
 @routes.post("/api/consulta-stream")
-@operation("consultar", body=Lookup)
+@operation(
+    "consultar",
+    "Pedir uma consulta e receber os eventos na resposta",
+    body=Lookup,
+    examples=examples.LOOKUPS,
+    parameters=(IDEMPOTENCY_KEY,),
+    answers={
+        200: Answer(
+            (Event, Reset),
+            "Os eventos, até o último; `Location` diz onde continuar se a conexão cair.",
+            (SSE,),
+            {"Location": "Onde continuar o fluxo."},
+            {"cep": examples.STREAM},
+        )
+    },
+    problems=(429,),
+)
 async def ask_and_stream(request: web.Request) -> web.StreamResponse:
     """Ask for a lookup, and stream its events in the answer."""
-    asking, before = await begin(request, lookup_from(await read_json(request)))
-    relay = request.app[RELAY]
-    with _room(request), relay.subscribed(asking.task_id) as stream:
-        if before is None:
-            async with asking:
-                events = await asking.known()
-                if events is not None:
-                    return await _stream_hit(request, asking, events)
-                await asking.publish()
-        return await _stream(request, stream, 0)
+    asked = lookup_from(await read_json(request))
+    with _room(request):
+        asking, before = await begin(request, asked)
+        with request.app[RELAY].subscribed(asking.task_id) as stream:
+            events = await asking.take_on(keep=False) if before is None else None
+            if events is not None:
+                return await _stream_hit(request, asking, events)
+            return await _stream(request, stream, 0)
 
 
 @routes.post("/api/consultas")
-@operation("consultar", body=Lookup)
+@operation(
+    "consultar",
+    "Pedir uma consulta e acompanhá-la depois",
+    body=Lookup,
+    examples={**examples.LOOKUPS, **examples.LATER},
+    parameters=(IDEMPOTENCY_KEY,),
+    answers={
+        200: Answer(Done, "O cache tem o resultado.", examples={"cep": examples.DONE}),
+        202: Answer(
+            Accepted,
+            "Aceita; `eventos` diz onde acompanhá-la.",
+            headers={"Location": "Onde vê-la."},
+            examples={"cep": examples.ACCEPTED, "mais_tarde": examples.ACCEPTED},
+        ),
+    },
+    problems=(429,),
+)
 async def ask(request: web.Request) -> web.Response:
     """Ask for a lookup: the result itself if the cache has it, else where to follow it."""
     asking, before = await begin(request, lookup_from(await read_json(request)))
@@ -53,44 +100,73 @@ async def ask(request: web.Request) -> web.Response:
     return json_answer(answer, status=status, headers=headers)
 
 
-@routes.get("/api/consultas/{task_id}/eventos")
-@operation("acompanhar")
+@routes.get("/api/consultas/{task_id}/eventos", allow_head=False)
+@operation(
+    "acompanhar",
+    "Acompanhar uma consulta, do início ou de onde se parou",
+    parameters=(TASK_ID, LAST_EVENT_ID, LAST_EVENT_ID_QUERY),
+    answers={
+        200: Answer(
+            (Event, Reset),
+            "Os eventos depois do último visto. Um cursor que a consulta não deu recebe um "
+            "`reset` e tudo desde o início.",
+            (SSE,),
+            {"Location": "Onde continuar o fluxo."},
+            {"fluxo": examples.STREAM},
+        ),
+        204: Answer(None, "Você já viu o último evento: não volte."),
+    },
+    ticket=True,
+)
 async def follow(request: web.Request) -> web.StreamResponse:
     """A lookup's events from the start, or after the last one the client has seen.
 
     204 once the client has seen the last: the one answer that stops an EventSource for good.
     """
-    view = await _view(request)
-    seen = _cursor(request)
-    if seen is None or seen > len(view.events):
-        return await _restart(request, view)
-    if view.ended and 0 < len(view.events) == seen:
-        return web.Response(status=204)
     try:
+        view = await _view(request)
+        seen, first = _cursor(request), b""
+        if seen is None or seen > len(view.events):
+            seen, first = 0, _reset(view)
+        elif view.ended and 0 < len(view.events) == seen:
+            return web.Response(status=204)
         with _room(request), request.app[RELAY].subscribed(view.task_id) as stream:
-            return await _stream(request, stream, seen)
+            return await _stream(request, stream, seen, first)
     except TooManyStreams:
-        return await _come_back(request, view.task_id)
+        return await _come_back(request)
+    except StoreUnavailable:
+        # An EventSource says that it is one; everybody else is told by the status.
+        if sse.TYPE not in request.headers.get("Accept", ""):
+            raise
+        return await _come_back(request)
 
 
 @routes.get("/api/consultas/{task_id}")
-@operation("acompanhar")
+@operation(
+    "acompanhar",
+    "Ver como está uma consulta",
+    parameters=(TASK_ID,),
+    answers={200: Answer(LookupStatus, "A consulta.", examples={"pronta": examples.STATUS})},
+)
 async def look(request: web.Request) -> web.Response:
     """A lookup's status, its stages, and its result once there is one."""
     view = await _view(request)
     events = [decode_event(body) for body in view.events]
     result = events[-1].data if events and events[-1].type == "completo" else None
-    answer = {
-        "task_id": view.task_id,
-        "status": view.status,
-        "resultado": result,
-        "etapas": _stages(view, events),
-    }
-    return json_answer(answer)
+    stages = _stages(view, events)
+    return json_answer(
+        LookupStatus(task_id=view.task_id, status=view.status, result=result, stages=stages)
+    )
 
 
 @routes.delete("/api/consultas/{task_id}")
-@operation("consultar")
+@operation(
+    "consultar",
+    "Cancelar uma consulta",
+    parameters=(TASK_ID,),
+    answers={200: Answer(Revoked, "Cancelada.", examples={"cancelada": examples.REVOKED})},
+    problems=(409,),
+)
 async def cancel(request: web.Request) -> web.Response:
     """End a lookup: no further provider is asked for it, and its stream ends."""
     view = await _view(request)
@@ -104,7 +180,7 @@ async def cancel(request: web.Request) -> web.Response:
         verdict = "ended" if recorded.verdict == "ended" else "alone"
     if verdict != "alone" and view.status != "REVOKED":
         raise Problem(409, "a consulta já terminou")
-    return json_answer({"task_id": view.task_id, "status": "REVOKED"})
+    return json_answer(Revoked(task_id=view.task_id, status="REVOKED"))
 
 
 @contextmanager
@@ -135,6 +211,8 @@ async def _stream(
                 # This gateway stops; the client comes back, to any other.
                 await writer.write(sse.retry())
                 break
+            case None if not request.app[ACCESS].holds(request[CALLER]):
+                break
             case None:
                 await writer.write(sse.PING)
             case (head, body):
@@ -154,22 +232,22 @@ async def _stream_hit(
         metrics.sse_events.labels(told.type).inc()
     writer = await sse.open_stream(request, asking.task_id)
     await writer.write(b"".join(frames))
-    await asking.keep(list(events))
+    # It has been answered; that it cannot be looked at again costs nobody an event.
+    with suppress(StoreUnavailable):
+        await asking.keep(list(events))
     metrics.lookups.labels(asking.asked.kind, "completo").inc()
     return await writer.end()
 
 
-async def _restart(request: web.Request, view: View) -> web.StreamResponse:
-    """A cursor this lookup never gave out: say so, and tell everything from the start."""
-    snapshot = {"status": view.status, "eventos": len(view.events)}
-    reset = b"event: reset\ndata: %b\n\n" % json.encode({"dados": snapshot})
-    with _room(request), request.app[RELAY].subscribed(view.task_id) as stream:
-        return await _stream(request, stream, 0, reset)
+def _reset(view: View) -> bytes:
+    """A cursor this lookup never gave out: say so, then everything is told from the start."""
+    reset = Reset(data=Snapshot(status=view.status, events=len(view.events)))
+    return b"event: reset\ndata: %b\n\n" % encode(reset)
 
 
-async def _come_back(request: web.Request, task_id: str) -> web.StreamResponse:
+async def _come_back(request: web.Request) -> web.StreamResponse:
     """Too much to do: an error would stop an EventSource for good, this brings it back later."""
-    writer = await sse.open_stream(request, task_id)
+    writer = await sse.open_stream(request, request.match_info["task_id"])
     await writer.write(sse.retry(later=True))
     return await writer.end()
 
@@ -180,17 +258,17 @@ async def _view(request: web.Request) -> View:
     return seen_by(request[CALLER], view)
 
 
-def _stages(view: View, events: Sequence[Event]) -> dict[str, dict[str, Any]]:
+def _stages(view: View, events: Sequence[Event]) -> dict[str, StageStatus]:
     ended = {event.type: event for event in events if event.type in STAGES}
-    stages: dict[str, dict[str, Any]] = {}
+    stages: dict[str, StageStatus] = {}
     for name in filter(None, view.flight.get("wanted", "").split(",")):
         event = ended.get(cast("Any", name))
         if event is None:
-            status = "STARTED" if f"claim:{name}" in view.flight else "PENDING"
-            stages[name] = {"status": "REVOKED" if view.status == "REVOKED" else status}
+            going: Status = "STARTED" if f"claim:{name}" in view.flight else "PENDING"
+            stages[name] = StageStatus(status="REVOKED" if view.status == "REVOKED" else going)
         else:
             good = event.outcome in {"ok", "degradado", "nao_encontrado"}
-            stages[name] = {
-                "status": "SUCCESS" if good else "FAILURE", "situacao": event.outcome
-            }  # fmt: skip
+            stages[name] = StageStatus(
+                status="SUCCESS" if good else "FAILURE", outcome=event.outcome
+            )
     return stages

@@ -3,6 +3,7 @@
 Nothing a client sent is repeated in them.
 """
 
+import asyncio
 import logging
 from collections.abc import Awaitable, Callable
 from typing import Any, Final
@@ -17,12 +18,13 @@ log = logging.getLogger(__name__)
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
 RETRY_AFTER_S: Final = 2
-_TITLES: Final = {
+TITLES: Final = {
     400: "Pedido malformado",
     401: "Não autenticado",
     403: "Não autorizado",
     404: "Não encontrado",
     405: "Método não permitido",
+    408: "Tempo esgotado",
     409: "Conflito",
     413: "Corpo grande demais",
     415: "Tipo de conteúdo não aceito",
@@ -59,7 +61,7 @@ def answer(
     """The problem as a response."""
     body: dict[str, Any] = {
         "type": "about:blank",
-        "title": _TITLES.get(status, "Erro"),
+        "title": TITLES.get(status, "Erro"),
         "status": status,
         "detail": detail,
     }
@@ -78,6 +80,10 @@ async def problems(request: web.Request, handler: Handler) -> web.StreamResponse
     """Turn every error into its problem."""
     try:
         return await handler(request)
+    except ConnectionError:
+        # The client has gone, which is nobody's error. aiohttp, which would log it as one, is
+        # about to cancel this request for the same reason.
+        raise asyncio.CancelledError from None
     except Exception as error:
         # With a part of another answer out, this one would be put into the middle of it, and its
         # client would wait for ever. Raised, it has aiohttp cut the connection.

@@ -11,6 +11,7 @@ from aiohttp import web
 
 from gateway.access import Caller
 from gateway.problems import Problem, TooManyStreams
+from shared.keys import ApiKey
 from shared.limits import Limiter
 from shared.store import Store
 
@@ -57,7 +58,7 @@ class Quotas:
         """
         if caller.key is None:
             return {}
-        name = f"consulta:slots:{caller.key.id}"
+        name = _slots(caller.key)
         now = time.time()
         taken = await self._store.run(
             "occupy", [name], task_id, now, now + lifetime, caller.key.concurrency
@@ -66,6 +67,11 @@ class Quotas:
             detail = f"a chave já tem {caller.key.concurrency} consultas em andamento"
             raise Problem(429, detail, headers={"Retry-After": "2"})
         return {"slots": name}
+
+    async def free(self, caller: Caller, task_id: str) -> None:
+        """Give back what `occupy` took for a lookup that did not come about."""
+        if caller.key is not None:
+            await self._store.do("ZREM", _slots(caller.key), task_id)
 
     @contextmanager
     def stream(self, caller: Caller) -> Iterator[None]:
@@ -84,6 +90,10 @@ class Quotas:
             self._open[name] -= 1
             if not self._open[name]:
                 del self._open[name]
+
+
+def _slots(key: ApiKey) -> str:
+    return f"consulta:slots:{key.id}"
 
 
 QUOTAS: Final = web.AppKey("quotas", Quotas)

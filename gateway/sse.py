@@ -8,8 +8,9 @@ from typing import Final
 from aiohttp import web
 from msgspec import Struct, json
 
+TYPE: Final = "text/event-stream"
 HEADERS: Final = {
-    "Content-Type": "text/event-stream; charset=utf-8",
+    "Content-Type": f"{TYPE}; charset=utf-8",
     "Cache-Control": "no-cache",
     # nginx would gather the events into one answer at the end.
     "X-Accel-Buffering": "no",

@@ -7,6 +7,7 @@ an event down and publishing it.
 """
 
 import asyncio
+import itertools
 import random
 from collections import deque
 from collections.abc import AsyncIterator, Iterator
@@ -24,6 +25,8 @@ from shared.messages import TERMINAL
 
 ORIGIN: Final = "gateway"
 HEARTBEAT_S: Final = 10.0
+# Thousands of streams are not all woken at once, but in so many turns.
+TURNS: Final = 10
 # A lookup has a dozen events; a client that lets so many lie is not reading.
 MAX_PENDING: Final = 64
 
@@ -43,10 +46,10 @@ Told = tuple[Head, bytes]
 class Stream:
     """One client's view of one lookup, fed by the relay."""
 
-    __slots__ = ("_pending", "_waiter", "task_id")
+    __slots__ = ("_pending", "_waiter", "task_id", "turn")
 
-    def __init__(self, task_id: str) -> None:
-        self.task_id = task_id
+    def __init__(self, task_id: str, turn: int) -> None:
+        self.task_id, self.turn = task_id, turn
         self._pending: deque[Told | Signal] = deque()
         self._waiter: asyncio.Future[None] | None = None
 
@@ -76,6 +79,8 @@ class Relay:
     def __init__(self, bus: Bus, lookups: Lookups) -> None:
         self._lookups = lookups
         self._streams: dict[str, set[Stream]] = {}
+        self._turns = itertools.cycle(range(TURNS))
+        self._leaving = False
         bus.listen(f"{ORIGIN}.#", self._on_event, self.wake)
 
     async def _on_event(self, key: str, body: bytes) -> None:
@@ -87,21 +92,27 @@ class Relay:
                 stream.offer(item)
 
     def wake(self, signal: Signal = Signal.READ) -> None:
-        """Have every stream read its log, or leave."""
+        """Have every stream read its log, or leave; then those leave too that come later."""
+        self._leaving = self._leaving or signal is Signal.LEAVE
         for streams in self._streams.values():
             for stream in streams:
                 stream.offer(signal)
 
     async def beat(self) -> None:
         """One ticker for all streams, for as long as the gateway lives."""
-        while True:
-            await asyncio.sleep(HEARTBEAT_S)
-            self.wake()
+        for turn in itertools.cycle(range(TURNS)):
+            await asyncio.sleep(HEARTBEAT_S / TURNS)
+            for streams in self._streams.values():
+                for stream in streams:
+                    if stream.turn == turn:
+                        stream.offer(Signal.READ)
 
     @contextmanager
     def subscribed(self, task_id: str) -> Iterator[Stream]:
         """A stream that gathers a lookup's events from now on."""
-        stream = Stream(task_id)
+        stream = Stream(task_id, next(self._turns))
+        if self._leaving:
+            stream.offer(Signal.LEAVE)
         streams = self._streams.setdefault(task_id, set())
         streams.add(stream)
         try:

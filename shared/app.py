@@ -22,6 +22,7 @@ from shared.errors import InvalidSetting
 from shared.limits import Limiter
 from shared.lookups import Lookups
 from shared.ops import READY, ops_application
+from shared.patience import patience
 from shared.settings import Common
 from shared.store import Store
 from shared.workers import Workers
@@ -105,30 +106,36 @@ async def _serve(app: web.Application, ops_address: Address, address: Address | 
         loop.add_signal_handler(number, stop.set)
     async with AsyncExitStack() as stack:
         ops = web.AppRunner(ops_application(app), access_log=None)
-        runner = web.AppRunner(
-            app,
-            access_log=None,
-            handler_cancellation=True,
-            shutdown_timeout=5,
-            keepalive_timeout=75,
-            # Beyond these, a request line or header is an attack.
-            max_line_size=8190,
-            max_field_size=8190,
-        )
+        runner = runner_of(app)
         # Left in reverse: readiness fails first, and is still answered while the rest ends.
         await ops.setup()
         stack.push_async_callback(ops.cleanup)
         await runner.setup()
         stack.push_async_callback(runner.cleanup)
-        await _listen(ops, ops_address)
+        await listen(ops, ops_address)
         if address is not None:
-            await _listen(runner, address)
+            await listen(runner, address)
+            await stack.enter_async_context(patience(runner))
         logging.getLogger(__name__).info("started", extra={"ops_port": ops_address.port})
         await stop.wait()
         app[READY]["stopping"] = _no
 
 
-async def _listen(runner: web.AppRunner, address: Address) -> None:
+def runner_of(app: web.Application) -> web.AppRunner:
+    """What serves a service's own routes to whoever comes."""
+    return web.AppRunner(
+        app,
+        access_log=None,
+        handler_cancellation=True,
+        shutdown_timeout=5,
+        keepalive_timeout=75,
+        # Beyond these, a request line or header is an attack.
+        max_line_size=8190,
+        max_field_size=8190,
+    )
+
+
+async def listen(runner: web.AppRunner, address: Address) -> None:
     """Serve at an address.
 
     Raises:

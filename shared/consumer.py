@@ -19,7 +19,7 @@ from shared import metrics
 from shared.bus import Bus
 from shared.errors import Unavailable, Undecodable
 from shared.link import LONGEST_PAUSE, settle
-from shared.messages import decode
+from shared.messages import decode, now
 from shared.topology import DEAD, Queue, delay_route
 
 log = logging.getLogger(__name__)
@@ -84,7 +84,9 @@ class Disposal:
         except Exception as error:
             log.exception("a handler failed", extra={"queue": self._queue.name})
             if delivery.last:
-                await self._bury(incoming, repr(error), trace=traceback.format_exc())
+                # Not its repr: of redis-py's errors that is a class and no more.
+                reason = "".join(traceback.format_exception_only(error)).strip()
+                await self._bury(incoming, reason, trace=traceback.format_exc())
             else:
                 await self._again(incoming, delivery.attempt)
 
@@ -112,11 +114,17 @@ class Disposal:
         headers: HeadersType = {
             "x-reason": reason[:500],
             "x-queue": self._queue.name,
+            "x-died-at": now(),
             ATTEMPT: _attempt(incoming.headers),
         }
         if trace:
             headers["x-traceback"] = trace[-4000:]
-        await self._bus.publish(DEAD, self._queue.dead, incoming.body, headers=headers)
+        if TRACE in incoming.headers:
+            headers[TRACE] = incoming.headers[TRACE]
+        priority = min(incoming.priority or 0, 10)
+        await self._bus.publish(
+            DEAD, self._queue.dead, incoming.body, priority=priority, headers=headers
+        )
         metrics.dead_letters.labels(self._queue.name).inc()
         log.error("buried a message", extra={"queue": self._queue.name, "reason": reason[:500]})
 

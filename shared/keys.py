@@ -8,7 +8,9 @@ import hashlib
 import hmac
 import os
 import secrets
+import stat
 import tempfile
+from contextlib import suppress
 from pathlib import Path
 from typing import Annotated, Final, Literal, get_args
 
@@ -27,7 +29,7 @@ class ApiKey(Struct, kw_only=True):
     """One key, without its secret."""
 
     id: Annotated[str, Meta(pattern="^[a-z0-9]{8}$")]
-    hash: str
+    hash: Annotated[str, Meta(pattern="^[0-9a-f]{64}$")]
     tenant: Annotated[str, Meta(pattern="^[a-z0-9-]{1,40}$")]
     scopes: list[Scope]
     # Lookups this key may ask for in a window, and have under way at once.
@@ -65,6 +67,11 @@ class Keys:
             stamp = (status.st_mtime_ns, status.st_ino)
             if stamp == self._stamp:
                 return
+            if status.st_mode & (stat.S_IWGRP | stat.S_IWOTH):
+                raise InvalidSetting(
+                    f"API_KEYS_FILE: others may write {self._path.name}, and so add keys; "
+                    "chmod 600 it"
+                )
             keys = _read(self._path)
         except OSError as error:
             raise InvalidSetting(f"API_KEYS_FILE: {error.strerror}; name a readable file") from None
@@ -75,9 +82,15 @@ class Keys:
         _, _, rest = presented.partition("csl_")
         name, _, secret = rest.partition("_")
         key = self._keys.get(name)
-        told = hashlib.sha256(secret.encode()).hexdigest()
+        # A header is not always UTF-8; what is not is no key, and no error of ours.
+        told = hashlib.sha256(secret.encode(errors="replace")).hexdigest()
         good = hmac.compare_digest(told, key.hash if key is not None else _NOBODY)
         return key if good and key is not None and key.revoked is None else None
+
+    def current(self, name: str) -> ApiKey | None:
+        """The key of this id, as long as it was not revoked."""
+        key = self._keys.get(name)
+        return key if key is not None and key.revoked is None else None
 
     def all(self) -> list[ApiKey]:
         """Every key, the revoked ones too."""
@@ -129,9 +142,12 @@ def revoke(path: Path, name: str) -> None:
 
 def _read(path: Path) -> list[ApiKey]:
     try:
-        return json.decode(path.read_bytes(), type=_File).keys
-    except DecodeError as error:
+        keys = json.decode(path.read_bytes(), type=_File).keys
+        for key in keys:
+            Limit.parse("", key.rate)
+    except (DecodeError, ValueError) as error:
         raise InvalidSetting(f"API_KEYS_FILE: {error}; make it with consulta keys add") from None
+    return keys
 
 
 def _write(path: Path, keys: list[ApiKey]) -> None:
@@ -139,4 +155,9 @@ def _write(path: Path, keys: list[ApiKey]) -> None:
     handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}")
     with os.fdopen(handle, "wb") as file:
         file.write(json.format(json.encode(_File(keys)), indent=2) + b"\n")
+    # Whoever could read it, the gateway above all, still can when somebody else has written it.
+    with suppress(OSError):
+        before = path.stat()
+        os.chown(temporary, before.st_uid, before.st_gid)
+        Path(temporary).chmod(stat.S_IMODE(before.st_mode))
     Path(temporary).replace(path)

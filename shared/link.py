@@ -15,9 +15,12 @@ import aio_pika
 from aio_pika.abc import AbstractChannel
 from aio_pika.exceptions import AMQPError, ChannelInvalidStateError
 
+from shared import properties
 from shared.errors import BusUnavailable
 
 log = logging.getLogger(__name__)
+
+properties.install()
 
 HEARTBEAT: Final = 15
 # Every way aio-pika says that the broker is not there.
@@ -43,9 +46,10 @@ class Link:
 
     async def close(self) -> None:
         """End the connection. Unacknowledged messages go back to their queues."""
-        if self._task is not None:
+        # While it connects, aiormq swallows a cancellation now and then: once is not enough.
+        while self._task is not None and not self._task.done():
             self._task.cancel()
-            await asyncio.gather(self._task, return_exceptions=True)
+            await asyncio.wait({self._task}, timeout=0.5)
 
     @property
     def is_up(self) -> bool:

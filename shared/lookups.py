@@ -56,7 +56,7 @@ class Claim:
     `overdue` is the order that others have overtaken too often, if there is one.
     """
 
-    verdict: Literal["go", "repeat", "drop"]
+    verdict: Literal["go", "resume", "repeat", "drop"]
     deadline: float
     priority: int
     overdue: bytes = b""
@@ -206,7 +206,7 @@ class Lookups:
         askers = dict(zip(texts[::2], texts[1::2], strict=True))
         return Recorded(verdict.decode(), int(seq), int(left), logged, askers)
 
-    async def leave(self, task: str) -> tuple[Literal["unknown", "ended", "alone"], str]:
+    async def leave(self, task: str) -> tuple[Literal["unknown", "ended", "alone", "again"], str]:
         """Give an asker its flight for itself, so that it can end without the others."""
         arguments = (task, uuid4().hex, KEEP_S)
         verdict, flight = await self._store.run("leave", [_lookup(task)], *arguments)
@@ -225,6 +225,12 @@ class Lookups:
         """The hash of a flight; empty if there is no such flight."""
         found = await self._store.hash(flight_key(flight))
         return {key: value.decode() for key, value in found.items()}
+
+    @translated
+    async def askers(self, flight: str) -> dict[str, str]:
+        """Who is aboard a flight: task_id to origin."""
+        found = await self._store.hash(f"{flight_key(flight)}:askers")
+        return {task: origin.decode() for task, origin in found.items()}
 
     @translated
     async def log(self, flight: str) -> list[bytes]:

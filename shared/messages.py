@@ -83,6 +83,8 @@ class Requested(Lookup, kw_only=True, forbid_unknown_fields=False):
 
     task_id: UUID
     origin: Origin = field(name="origem")
+    # Of this message. Whoever speaks a later one is told so, and not half understood.
+    version: Literal[1] = field(name="versao", default=1)
 
 
 class StageRequested(Struct, kw_only=True):
@@ -183,7 +185,9 @@ def decode(body: bytes, into: type[Message]) -> Message:
         Undecodable: not that message; the reason names the field, never its value.
     """
     if len(body) > MAX_BODY:
-        raise Undecodable(f"body of {len(body)} bytes, at most {MAX_BODY} are read")
+        task = _TASK.search(body, 0, MAX_BODY)
+        reason = f"body of {len(body)} bytes, at most {MAX_BODY} are read"
+        raise Undecodable(reason, task.group(1).decode() if task else None)
     decoder = _decoders.get(into)
     if decoder is None:
         decoder = _decoders[into] = msgspec.json.Decoder(into)

@@ -53,6 +53,15 @@ class Reporter:
                 )
             )
 
+    async def retell(self, flight: str) -> None:
+        """Publish a flight's whole log to everybody aboard.
+
+        For work that is taken up again: whoever had it before may have written down more than the
+        one event that is known of, and told none of it.
+        """
+        for task, origin in (await self._lookups.askers(flight)).items():
+            await self.catch_up(task, origin)
+
     async def catch_up(self, task: str, origin: str) -> None:
         """Publish a lookup's whole log to its asker, who came aboard in flight."""
         view = await self._lookups.view(task)

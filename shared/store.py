@@ -13,7 +13,15 @@ from typing import Any, Final, ParamSpec, TypeVar
 from redis.asyncio import BlockingConnectionPool, Redis
 from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
-from redis.exceptions import NoScriptError, RedisError, ResponseError
+from redis.exceptions import (
+    BusyLoadingError,
+    MasterDownError,
+    NoScriptError,
+    OutOfMemoryError,
+    ReadOnlyError,
+    RedisError,
+    ResponseError,
+)
 
 from shared.errors import StoreUnavailable
 from shared.gather import Gather
@@ -24,6 +32,7 @@ Argument = str | bytes | int | float
 
 SCRIPTS: Final = Path(__file__).parent / "lua"
 TIMEOUT: Final = 5.0
+PASSING: Final = (BusyLoadingError, MasterDownError, OutOfMemoryError, ReadOnlyError)
 
 
 def translated(
@@ -36,9 +45,9 @@ def translated(
         try:
             return await call(*args, **kwargs)
         except ResponseError as error:
-            # OOM, READONLY, LOADING, MASTERDOWN: the server's trouble, which passes. What is
-            # left is a fault in a script of ours, and must be seen.
-            if str(error).split(" ", 1)[0] in {"OOM", "READONLY", "LOADING", "MASTERDOWN"}:
+            # Full, read-only, loading, without its primary: the server's trouble, which passes.
+            # What is left is a fault in a script of ours, and must be seen.
+            if isinstance(error, PASSING):
                 raise StoreUnavailable(f"Redis: {type(error).__name__}") from None
             raise
         except (RedisError, OSError) as error:

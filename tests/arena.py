@@ -3,12 +3,13 @@
 import itertools
 import subprocess
 from dataclasses import dataclass
+from typing import Final
 
 import redis
 
 from deploy.local.servers import PrivateRabbit, PrivateRedis
 
-_RABBITMQCTL = "/usr/lib/rabbitmq/bin/rabbitmqctl"
+RABBITMQCTL: Final = "/usr/lib/rabbitmq/bin/rabbitmqctl"
 _DATABASES = 16
 
 
@@ -47,7 +48,7 @@ class Arenas:
             f'<<"consulta">>, <<"{name}">>, <<".*">>, <<".*">>, <<".*">>, <<"tests">>)'
             for name in names
         )
-        command = [_RABBITMQCTL, "--quiet", "eval", f"{add}."]
+        command = [RABBITMQCTL, "--quiet", "eval", f"{add}."]
         subprocess.run(command, env=self.rabbit.env, check=True, capture_output=True, timeout=60)
         return names
 

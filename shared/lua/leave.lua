@@ -16,6 +16,7 @@ redis.call('HSET', lookup, 'alone', 1)
 local flight = redis.call('HGET', lookup, 'flight')
 local copy = 'consulta:flight:' .. fresh
 if not flight then
+  redis.call('ZREM', 'consulta:scheduled', task)
   -- Not planned yet: it gets a flight nobody works on, for its last event to stand in.
   local about = redis.call('HMGET', lookup, 'kind', 'digest', 'origin')
   redis.call('HSET', copy, 'kind', about[1] or '', 'digest', about[2] or '', 'wanted', '',

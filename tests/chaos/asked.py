@@ -30,9 +30,8 @@ class Asked:
     accepted: float = 0.0
     ended: float = 0.0
 
-    # A day, so that no outage of a test comes near it.
     def body(self) -> dict[str, Any]:
-        """The lookup as a request."""
+        """The lookup as a request, with more time than any outage of a test takes."""
         return {"identificador": self.identifier, "tipo": self.kind, "prazo": 300}
 
     def was_accepted(self) -> None:

@@ -1,5 +1,6 @@
 """The stack to be killed, and the table of what happened, printed at the end of the run."""
 
+import logging
 from collections.abc import Iterator
 from dataclasses import astuple, dataclass, fields
 
@@ -29,8 +30,13 @@ _ROWS: pytest.StashKey[list[Row]] = pytest.StashKey()
 @pytest.fixture(scope="module")
 def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
     """Apart from the servers of the other tests, which must not notice."""
-    with Stack(tmp_path_factory.mktemp("chaos")) as stack:
-        yield stack
+    # Of each connection that breaks, of which there are many and meant, it logs a traceback.
+    logging.getLogger("aiormq").setLevel(logging.CRITICAL)
+    try:
+        with Stack(tmp_path_factory.mktemp("chaos")) as stack:
+            yield stack
+    finally:
+        logging.getLogger("aiormq").setLevel(logging.NOTSET)
 
 
 @pytest.fixture

@@ -11,6 +11,7 @@ import aio_pika
 import msgspec
 from aio_pika.abc import AbstractChannel, AbstractExchange, AbstractIncomingMessage
 from aio_pika.exceptions import AMQPError
+from yarl import URL
 
 from tests.chaos.asked import Asked
 
@@ -106,9 +107,13 @@ class Foreign:
         """A connection for this, made again whenever it ends."""
         while True:
             with suppress(*_BROKEN):
-                connection = await aio_pika.connect(self._url, timeout=10, heartbeat=15)
-                async with connection:
-                    channel = await connection.channel(publisher_confirms=confirms)
+                # Not `aio_pika.connect`: one that fails there is closed by the garbage collector,
+                # which may come when the loop has gone.
+                async with aio_pika.Connection(URL(self._url).update_query(heartbeat=15)) as link:
+                    await link.connect(timeout=10)
+                    channel = await link.channel(
+                        publisher_confirms=confirms, on_return_raises=confirms
+                    )
                     await setup(channel)
                     await channel.closed()
             self._exchange = None if confirms else self._exchange

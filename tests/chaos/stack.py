@@ -1,6 +1,7 @@
 """A stack with a broker and a store of its own, every part of which can be killed."""
 
 import asyncio
+import subprocess
 from collections import Counter
 from pathlib import Path
 from types import TracebackType
@@ -11,7 +12,7 @@ import aiohttp
 
 from deploy.local.servers import PrivateRabbit, PrivateRedis
 from shared.topology import QUEUES, UNROUTABLE
-from tests.arena import Arena
+from tests.arena import RABBITMQCTL, Arena
 from tests.services import Services
 
 SERVICES: Final = (
@@ -115,3 +116,14 @@ class Stack:
                 queue = await channel.declare_queue(name, passive=True)
                 counts[name] = queue.declaration_result.message_count or 0
         return {name: count for name, count in counts.items() if count}
+
+    async def held(self) -> dict[str, int]:
+        """Messages per work queue and dead queue, those in a consumer's hands included."""
+        listed = await asyncio.to_thread(
+            subprocess.run,
+            [RABBITMQCTL, "--quiet", "--no-table-headers", "list_queues", "name", "messages"],
+            env=self._rabbit.env, check=True, capture_output=True, text=True, timeout=60,
+        )  # fmt: skip
+        counts = dict(line.split("\t") for line in listed.stdout.splitlines())
+        ours = {name for queue in QUEUES for name in (queue.name, queue.dead)}
+        return {name: int(count) for name, count in counts.items() if name in ours and count != "0"}

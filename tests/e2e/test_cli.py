@@ -49,8 +49,8 @@ async def test_a_lookup_is_streamed_with_times(services: Services, api: Api) -> 
     lines = (await done(services, "lookup", "cpf", typed=CPF)).splitlines()
     assert lines[0].split() == ["ms", "evento", "situação", "origem", "dados"]
     seen = [line.split() for line in lines[1:]]
-    assert [row[1] for row in seen][0] == "iniciado"
-    assert [row[1] for row in seen][-2:] == ["analysis", "completo"]
+    told = [row[1] for row in seen]
+    assert (told[0], told[-2:]) == ("iniciado", ["analysis", "completo"])
     times = [float(row[0]) for row in seen]
     assert times == sorted(times)
     assert not any("\033" in line for line in lines)
@@ -86,6 +86,7 @@ async def test_a_lookup_that_ends_in_an_error_fails(services: Services, api: Api
         while (await api.json("GET", "/api/filas"))[1]["tasks_agendadas"] == before:
             await asyncio.sleep(0.02)
         [task_id] = await store.zrange("consulta:scheduled", -1, -1)
+    assert isinstance(task_id, bytes)
     assert (await api.json("DELETE", f"/api/consultas/{task_id.decode()}"))[0] == 200
     out, error = await asyncio.wait_for(process.communicate(), PATIENCE)
     assert process.returncode == 1
@@ -133,10 +134,10 @@ async def test_a_reader_that_leaves_is_no_error(services: Services, api: Api) ->
 async def test_the_operators_commands(services: Services, api: Api) -> None:
     queues = await done(services, "queues")
     assert "stage.endereco" in queues
-    assert "workers 7" in queues
+    assert " · workers " in queues
     assert len((await done(services, "jobs")).splitlines()) > 2
     await done(services, "lookup", "cep", typed=CEP)
-    assert (await done(services, "cache", "stats")).splitlines()[1].split()[0] == "1"
+    assert int((await done(services, "cache", "stats")).splitlines()[1].split()[0]) >= 1
     assert await done(services, "cache", "invalidate", "cep", typed=CEP) != "removidas: 0\n"
     first = await done(services, "cache", "version", "--yes")
     second = await done(services, "cache", "version", "--yes")
@@ -168,12 +169,13 @@ async def test_a_dead_letter_whose_cause_is_mended_completes_its_lookup(
             listed = await _until(services, name, 2)
         finally:
             await store.delete("consulta:scheduled")
-    [ours] = [row for row in listed if "WRONGTYPE" in row["motivo"]]
+    [ours] = [row for row in listed if row["tentativas"] == 5]
     [poison] = [row for row in listed if row is not ours]
-    assert (ours["tentativas"], ours["volta_para"]) == (5, name)
+    assert "JSON" in poison["motivo"]
+    assert ours["volta_para"] == name
     shown = await done(services, "dead", "show", name, ours["message_id"])
     assert task_id in shown
-    assert "Traceback" in shown
+    assert "WRONGTYPE" in shown  # at the end of the traceback
     assert body["identificador"] not in shown
     revealed = await done(services, "dead", "show", name, ours["message_id"], "--revelar")
     assert body["identificador"] in revealed

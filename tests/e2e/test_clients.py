@@ -16,8 +16,8 @@ from shared.errors import InvalidInput
 from shared.messages import Event
 from tests.e2e.conftest import PATIENCE, Api
 from tests.e2e.lossy import LossyWay
-from tests.subjects import cpfs
 from tests.services import Services
+from tests.subjects import cpfs
 
 CPF, CEP = "111.444.777-35", "01001-000"
 ALL = ["iniciado", "telegram", "endereco", "telefone", "analysis", "completo"]
@@ -298,3 +298,12 @@ async def _ended(api: Api, task_id: str) -> None:
     async with asyncio.timeout(PATIENCE):
         while (await api.json("GET", f"/api/consultas/{task_id}"))[1]["status"] != "SUCCESS":
             await asyncio.sleep(0.02)
+
+
+@pytest.mark.parametrize("ticks", range(0, 120, 8))
+async def test_a_client_can_be_closed_at_any_moment(services: Services, ticks: int) -> None:
+    """Also while it connects, where aiormq swallows a cancellation now and then."""
+    async with asyncio.timeout(PATIENCE):
+        async with BusClient(services.env["AMQP_URL"], origin="billing"):
+            for _ in range(ticks):
+                await asyncio.sleep(0)

@@ -47,6 +47,11 @@ class Stand:
         """SIGKILL a service."""
         await asyncio.to_thread(self.services.kill, name)
 
+    async def is_unready(self, name: str) -> bool:
+        """Whether a service says that it cannot work at present."""
+        async with self.http.get(self.services.ops(name, "/ready")) as answer:
+            return answer.status == 503
+
     async def until_waiting(self, number: int, queue: str = "stage.endereco") -> None:
         """Wait until so many lookups stand before a queue."""
         key = waiting_key(queue)
@@ -54,7 +59,7 @@ class Stand:
         async def standing() -> bool:
             return bool(await self.store.redis.zcard(key) >= number)
 
-        await eventually(standing, pause=0.1)
+        await eventually(standing, pause=0.1, patience=240)
 
 
 class Stands:

@@ -8,9 +8,11 @@ import asyncio
 import time
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
-from typing import Final
+from dataclasses import dataclass
+from typing import Any, Final
 
 import aio_pika
+import msgspec
 from aio_pika.abc import AbstractIncomingMessage
 
 from tests.arena import Arena
@@ -25,55 +27,73 @@ ROUNDS: Final = 10
 MARGIN: Final = 0.15
 
 
+@dataclass
+class Orders:
+    """The orders that were put into the queue: of people's addresses, and of what is overdue.
+
+    What was overtaken too often is put before all others, once, whatever is urgent then.
+    """
+
+    person: asyncio.Event
+    overdue: int = 0
+    excused: int = 0
+
+
 @asynccontextmanager
-async def orders_of_priority(amqp_url: str, priority: int) -> AsyncIterator[asyncio.Event]:
-    """Tells when an order of this priority was put into the queue: it gets a copy."""
-    put = asyncio.Event()
+async def orders(amqp_url: str) -> AsyncIterator[Orders]:
+    """Watches the queue's orders of priority 9 and 10 arrive: it gets a copy of each."""
+    seen = Orders(asyncio.Event())
 
     async def on_copy(copy: AbstractIncomingMessage) -> None:
-        if copy.priority == priority:
-            put.set()
+        if (copy.priority or 0) >= 9:
+            if msgspec.json.decode(copy.body)["kind"] == "cpf":
+                seen.person.set()
+            else:
+                seen.overdue += 1
 
     async with await aio_pika.connect(amqp_url) as connection:
         channel = await connection.channel()
         copies = await channel.declare_queue(exclusive=True)
         await copies.bind("lookups", QUEUE)
         await copies.consume(on_copy, no_ack=True)
-        yield put
+        yield seen
 
 
 async def test_an_urgent_lookup_is_the_next_call_before_a_thousand_that_wait(
     arena: Arena, stands: Stands
 ) -> None:
-    stand = await stands.up(arena, RATE_ENDERECO="1/s")
-    await stand.asker.ask_all(ceps(1000), prioridade=1, prazo=900)
-    await stand.until_waiting(1000)
+    stand = await stands.up(arena, "endereco", RATE_ENDERECO="1/s")
     people = iter(cpfs(100, 280_012_389))
-    async with orders_of_priority(arena.amqp_url, 10) as put:
-        await stand.start("endereco")
-        await stand.providers.until(2)
+    async with orders(arena.amqp_url) as seen:
+        # A few more, since some are served meanwhile.
+        await stand.asker.ask_all(ceps(1100), prioridade=1, prazo=900)
+        await stand.until_waiting(1000)
         for _ in range(ROUNDS):
-            await _urgent_is_next(stand, put, people)
+            await _urgent_is_next(stand, seen, people)
         await stand.start("endereco.2", "endereco.3")
-        await stand.providers.until(len(await stand.providers.calls()) + 2)
         for _ in range(ROUNDS):
-            await _urgent_is_next(stand, put, people)
+            await _urgent_is_next(stand, seen, people)
+        served = len(await stand.providers.calls())
+    print(f"urgent was next {2 * ROUNDS} times, after {seen.excused} overdue; {served} calls")
+    assert seen.overdue <= served / 20
 
 
-async def _urgent_is_next(stand: Stand, put: asyncio.Event, people: Iterator[str]) -> None:
-    """One round. Where our own side was too slow to queue it between two calls, once more."""
+async def _urgent_is_next(stand: Stand, seen: Orders, people: Iterator[str]) -> None:
+    """One round; once more where our own side was too slow to queue it between two calls."""
     for _ in range(5):
-        put.clear()
+        seen.person.clear()
         before = await stand.providers.calls()
         task = await stand.asker.ask(next(people), "cpf", etapas=["endereco"], prioridade=10)
-        await asyncio.wait_for(put.wait(), PATIENCE)
+        await asyncio.wait_for(seen.person.wait(), PATIENCE)
         in_time = time.time() < before[-1].time + 1 - MARGIN
         after = await stand.providers.until(len(before) + 1)
-        if in_time:
-            assert after[len(before)].provider == PERSON
         await stand.asker.heard("endereco", [task])
-        if in_time:
+        if not in_time:
+            continue
+        if after[len(before)].provider == PERSON:
             return
+        seen.excused += 1
+        assert seen.excused <= seen.overdue
     raise AssertionError("this machine is too busy to queue a lookup within a second")
 
 
@@ -82,14 +102,14 @@ async def test_an_urgent_asker_who_joins_does_not_wait_at_the_first_ones_priorit
 ) -> None:
     stand = await stands.up(arena, RATE_ENDERECO="1/s")
     await stand.asker.ask_all(ceps(100), prioridade=1, prazo=900)
-    who = {"identifier": cpf(280_012_389), "kind": "cpf", "etapas": ["endereco"]}
+    who: dict[str, Any] = {"identifier": cpf(280_012_389), "kind": "cpf", "etapas": ["endereco"]}
     first = await stand.asker.ask(**who, prioridade=1, prazo=900)
     await stand.until_waiting(101)
-    async with orders_of_priority(arena.amqp_url, 9) as put:
+    async with orders(arena.amqp_url) as seen:
         await stand.start("endereco", "endereco.2")
         await stand.providers.until(2)
         joined = await stand.asker.ask(**who, prioridade=9, prazo=900)
-        await asyncio.wait_for(put.wait(), PATIENCE)
+        await asyncio.wait_for(seen.person.wait(), PATIENCE)
         queued_at = time.time()
     await stand.asker.heard("endereco", [first, joined])
     calls = [call for call in await stand.providers.calls() if call.time > queued_at]

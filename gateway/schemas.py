@@ -1,0 +1,190 @@
+"""The bodies of the API beside the messages: what the routes answer, and some of what they take.
+
+English here, the product's Portuguese on the wire. What the fields mean is told in `glossary`.
+"""
+
+from typing import Any, Generic, Literal, TypeVar
+
+from msgspec import UNSET, Struct, UnsetType, field
+
+from shared.analysis import Analysis
+from shared.identifiers import Kind
+from shared.lookups import Status
+from shared.messages import Outcome, Stage
+from shared.records import Address, Person, Phones, Registration
+
+Data = TypeVar("Data")
+
+
+class ProblemDetails(Struct, kw_only=True, omit_defaults=True):
+    type: Literal["about:blank"]
+    title: str
+    status: int
+    detail: str
+    field_: str = field(name="campo", default="")
+
+
+class StageResult(Struct, Generic[Data], kw_only=True):
+    outcome: Outcome | UnsetType = field(name="situacao", default=UNSET)
+    source: str | UnsetType = field(name="origem", default=UNSET)
+    age_s: int | UnsetType = field(name="idade_s", default=UNSET)
+    fetched: str | UnsetType = field(name="obtido_em", default=UNSET)
+    duration_ms: int | UnsetType = field(name="duracao_ms", default=UNSET)
+    data: Data | None = field(name="dados")
+
+
+class StageResults(Struct, kw_only=True):
+    telegram: StageResult[Person] | UnsetType = UNSET
+    endereco: StageResult[Address] | UnsetType = UNSET
+    telefone: StageResult[Phones] | UnsetType = UNSET
+    cadastro: StageResult[Registration] | UnsetType = UNSET
+
+
+class Result(Struct, kw_only=True):
+    """The `dados` of `completo`."""
+
+    kind: Kind = field(name="tipo")
+    stages: StageResults = field(name="etapas")
+    analysis: Analysis | None = field(name="analise")
+
+
+class Started(Struct, kw_only=True):
+    """The `dados` of `iniciado`."""
+
+    kind: Kind = field(name="tipo")
+    stages: list[Stage] = field(name="etapas")
+
+
+class Waiting(Struct, kw_only=True):
+    """The `dados` of `aguardando`."""
+
+    stage: Stage | Literal["analysis"] = field(name="etapa")
+    retry_at: str
+
+
+class Failure(Struct, kw_only=True):
+    """The `dados` of `error`."""
+
+    code: str = field(name="codigo")
+    message: str = field(name="mensagem")
+
+
+class Accepted(Struct, kw_only=True):
+    task_id: str
+    status: Status
+    events: str = field(name="eventos")
+
+
+class Done(Struct, kw_only=True):
+    task_id: str
+    cached: bool = field(name="cache")
+    status: Literal["SUCCESS"]
+    result: Result = field(name="resultado")
+
+
+class BulkItem(Struct, kw_only=True, omit_defaults=True):
+    """What `Accepted`, `Done` or a problem would say of a lookup that had been asked for alone."""
+
+    index: int = field(name="indice")
+    http: int
+    task_id: str | UnsetType = UNSET
+    status: Status | UnsetType = UNSET
+    events: str | UnsetType = field(name="eventos", default=UNSET)
+    cached: bool | UnsetType = field(name="cache", default=UNSET)
+    result: Result | UnsetType = field(name="resultado", default=UNSET)
+    field_: str | UnsetType = field(name="campo", default=UNSET)
+    detail: str | UnsetType = UNSET
+
+
+class StageStatus(Struct, kw_only=True):
+    status: Status
+    outcome: Outcome | UnsetType = field(name="situacao", default=UNSET)
+
+
+class LookupStatus(Struct, kw_only=True):
+    task_id: str
+    status: Status
+    result: Result | None = field(name="resultado")
+    stages: dict[str, StageStatus] = field(name="etapas")
+
+
+class Revoked(Struct, kw_only=True):
+    task_id: str
+    status: Literal["REVOKED"]
+
+
+class Snapshot(Struct, kw_only=True):
+    status: Status
+    events: int = field(name="eventos")
+
+
+class Reset(Struct, kw_only=True):
+    """The data of the SSE event `reset`, which no lookup has and so has no `id`."""
+
+    data: Snapshot = field(name="dados")
+
+
+class CircuitOrder(Struct, kw_only=True):
+    state: Literal["ABERTO", "FECHADO", "AUTOMATICO"] = field(name="estado")
+
+
+class QueueState(Struct, kw_only=True):
+    ready: int = field(name="prontas")
+    dead: int = field(name="mortas")
+    active: int = field(name="ativas")
+    waiting: int = field(name="esperando")
+    age_s: float | None = field(name="idade_s")
+    limit: str = field(name="limite")
+    permits: int | None = field(name="permissoes")
+
+
+class QueueStatistics(Struct, kw_only=True):
+    active: int = field(name="tasks_ativas")
+    scheduled: int = field(name="tasks_agendadas")
+    reserved: int = field(name="tasks_reservadas")
+    workers: int
+    services: dict[str, int] = field(name="servicos")
+    queues: dict[str, QueueState] = field(name="filas")
+
+
+class CacheStatistics(Struct, kw_only=True):
+    total_keys: int
+    hits: int
+    misses: int
+    memory_used: int
+
+
+class InvalidatePattern(Struct, kw_only=True):
+    pattern: str = field(name="padrao")
+
+
+class InvalidateSubject(Struct, kw_only=True):
+    kind: str = field(name="tipo")
+    identifier: str = field(name="identificador")
+
+
+class Removed(Struct, kw_only=True):
+    removed: int = field(name="removidas")
+
+
+class SchemaVersion(Struct, kw_only=True):
+    version: int = field(name="versao")
+
+
+class JobState(Struct, kw_only=True):
+    name: str = field(name="nome")
+    cron: str = field(name="agenda")
+    last: str | None = field(name="ultima")
+    outcome: Literal["nunca", "em_curso", "ok", "erro", "interrompida"] = field(name="situacao")
+    result: Any = field(name="resultado")
+    missed: int = field(name="perdidas")
+    next: str = field(name="proxima")
+
+
+class Agenda(Struct, kw_only=True):
+    jobs: list[JobState] = field(name="tarefas")
+
+
+class JobOrdered(Struct, kw_only=True):
+    name: str = field(name="nome")
+    outcome: Literal["pedida"] = field(name="situacao")

@@ -1,0 +1,139 @@
+"""`Idempotency-Key`: a request that is repeated, to whichever replica, is one request."""
+
+import asyncio
+from typing import Any
+from uuid import uuid4
+
+import pytest
+import pytest_asyncio
+
+from shared.app import BUS
+from shared.errors import BusUnavailable
+from tests.gateway.conftest import CEP, Backstage, Gateway, Gateways, events_of
+
+pytestmark = pytest.mark.asyncio(loop_scope="module")
+BAD = {**CEP, "identificador": "123"}
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def pair(lasting: Gateways) -> tuple[Gateway, Gateway]:
+    """Two replicas."""
+    return await lasting.start(), await lasting.start()
+
+
+def once() -> dict[str, str]:
+    return {"Idempotency-Key": str(uuid4())}
+
+
+async def test_a_repetition_at_another_replica_is_the_same_lookup(
+    pair: tuple[Gateway, Gateway], backstage: Backstage
+) -> None:
+    key = once()
+    first = await pair[0].ask(**key)
+    again = await pair[1].ask(**key)
+    assert again["task_id"] == first["task_id"]
+    await backstage.whole(first["task_id"])
+    status, ended = await pair[1].json("POST", "/api/consultas", CEP, **key)
+    assert (status, ended["task_id"], ended["status"]) == (200, first["task_id"], "SUCCESS")
+    assert (await pair[0].ask())["task_id"] != first["task_id"]
+    assert (await pair[0].ask(**once()))["task_id"] != first["task_id"]
+
+
+async def test_repetitions_at_the_same_moment_are_one_lookup(
+    pair: tuple[Gateway, Gateway], backstage: Backstage
+) -> None:
+    key = once()
+    answers = await asyncio.gather(*(pair[n % 2].ask(**key) for n in range(40)))
+    assert len({answer["task_id"] for answer in answers}) == 1
+    task_id = answers[0]["task_id"]
+    # However often it was published, the first that is planned is the one that flies.
+    flights = {await backstage.begin(task_id) for _ in range(3)}
+    assert len(flights) == 1
+
+
+async def test_a_stream_that_is_asked_for_again_replays_from_the_start(
+    pair: tuple[Gateway, Gateway], backstage: Backstage
+) -> None:
+    key = once()
+    stream = "/api/consulta-stream"
+    async with pair[0].request("POST", stream, json=CEP, headers=key) as answer:
+        task_id = answer.headers["Location"].split("/")[3]
+        flight = await backstage.begin(task_id)
+        assert [event["tipo"] for event in await events_of(answer, 1)] == ["iniciado"]
+    async with pair[1].request("POST", stream, json=CEP, headers=key) as answer:
+        assert answer.headers["Location"].split("/")[3] == task_id
+        assert [event["seq"] for event in await events_of(answer, 1)] == [1]
+        await backstage.end(flight)
+        assert [event["tipo"] for event in await events_of(answer)] == ["completo"]
+    async with pair[0].request("POST", stream, json=CEP, headers=key) as answer:
+        assert [event["seq"] for event in await events_of(answer)] == [1, 2]
+
+
+async def test_the_same_key_for_another_request_is_refused_by_name(
+    pair: tuple[Gateway, Gateway],
+) -> None:
+    key = once()
+    await pair[0].ask(**key)
+    for change in ({"prioridade": 9}, {"identificador": "01310-100"}, {"atualizar": True}):
+        for path in ("/api/consultas", "/api/consulta-stream"):
+            status, problem = await pair[1].json("POST", path, {**CEP, **change}, **key)
+            assert (status, problem["campo"]) == (422, "Idempotency-Key")
+
+
+@pytest.mark.parametrize("path", ["/api/consultas", "/api/consulta-stream"])
+async def test_a_request_refused_over_a_field_leaves_its_key_free(
+    pair: tuple[Gateway, Gateway], path: str
+) -> None:
+    key = once()
+    status, problem = await pair[0].json("POST", path, BAD, **key)
+    assert (status, problem["campo"]) == (422, "identificador")
+    await pair[1].ask(**key)
+
+
+@pytest.mark.parametrize("path", ["/api/consultas", "/api/consulta-stream"])
+async def test_a_request_refused_over_a_lost_bus_leaves_its_key_free(
+    pair: tuple[Gateway, Gateway], path: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    key = once()
+    monkeypatch.setattr(pair[0].app[BUS], "command", _away)
+    status, _ = await pair[0].json("POST", path, CEP, **key)
+    assert status == 503
+    # Another body too: nothing was taken on under the key.
+    await pair[1].ask({**CEP, "prioridade": 9}, **key)
+
+
+async def test_a_stream_refused_for_want_of_room_leaves_its_key_free(gateways: Gateways) -> None:
+    gateway = await gateways.start(MAX_STREAMS="1")
+    key = once()
+    async with gateway.request("POST", "/api/consulta-stream", json=CEP) as taken:
+        assert taken.status == 200
+        status, _ = await gateway.json("POST", "/api/consulta-stream", CEP, **key)
+        assert status == 429
+    await gateway.ask({**CEP, "prioridade": 9}, **key)
+
+
+async def test_a_repetition_that_fails_harms_neither_the_lookup_nor_its_key(
+    pair: tuple[Gateway, Gateway], backstage: Backstage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    key = once()
+    first = await pair[0].ask(**key)
+    with monkeypatch.context() as patch:
+        patch.setattr(pair[1].app[BUS], "command", _away)
+        status, _ = await pair[1].json("POST", "/api/consultas", CEP, **key)
+        assert status == 503
+    assert (await pair[1].ask(**key))["task_id"] == first["task_id"]
+    await backstage.whole(first["task_id"])
+    status, seen = await pair[0].json("GET", f"/api/consultas/{first['task_id']}")
+    assert (status, seen["status"]) == (200, "SUCCESS")
+
+
+@pytest.mark.parametrize("key", ["x" * 256, "caf\u00e9\u200b"])
+async def test_a_key_that_is_no_key_is_refused_by_name(
+    pair: tuple[Gateway, Gateway], key: str
+) -> None:
+    status, problem = await pair[0].json("POST", "/api/consultas", CEP, **{"Idempotency-Key": key})
+    assert (status, problem["campo"]) == (422, "Idempotency-Key")
+
+
+async def _away(*_: Any, **__: Any) -> None:
+    raise BusUnavailable("the test says so")
