@@ -1,5 +1,6 @@
 """What the analyzer does with each message."""
 
+import asyncio
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import cast
@@ -37,12 +38,13 @@ class Handlers:
             await self.reporter.retell(order.flight)
         if claim.verdict != "repeat":
             permit.used = True
-            about = await self.lookups.flight(order.flight)
-            events = [decode_event(body) for body in await self.lookups.log(order.flight)]
+            about, log = await asyncio.gather(
+                self.lookups.flight(order.flight), self.lookups.log(order.flight)
+            )
+            events = [decode_event(body) for body in log]
             stages = [event for event in events if event.type in STAGES]
             kind = cast("Kind", about["kind"])
             analysis = analyze(kind, stages, today=datetime.now(UTC).date())
             made = event("analysis", analysis, "ok")
             await self.reporter.report(order.flight, "analysis", made)
-        await self.lookups.rest(order.flight, ANALYSIS.name)
         await self.bus.command(ANALYZED, Analyzed(flight=order.flight), priority=order.priority)

@@ -1,5 +1,6 @@
 """What the cache_service does with each message."""
 
+import asyncio
 import logging
 import re
 import time
@@ -91,8 +92,8 @@ class Handlers:
         metrics.lookups.labels("invalid", "error").inc()
 
     async def _complete(self, flight: str) -> None:
-        about = await self.lookups.flight(flight)
-        events = [decode_event(body) for body in await self.lookups.log(flight)]
+        about, log_ = await asyncio.gather(self.lookups.flight(flight), self.lookups.log(flight))
+        events = [decode_event(body) for body in log_]
         analysis = next((event for event in events if event.type == "analysis"), None)
         if not about or analysis is None:
             return  # it ended long ago, or was cancelled

@@ -1,5 +1,6 @@
 """Plan a lookup: what the cache can answer is answered, the rest is ordered."""
 
+import asyncio
 import hashlib
 import time
 from dataclasses import dataclass
@@ -9,8 +10,16 @@ from shared.bus import Bus
 from shared.cache import Cache, Entries
 from shared.errors import InvalidInput
 from shared.identifiers import Identifier, parse
-from shared.lookups import Lookups, Plan
-from shared.messages import DeadlineReached, Requested, Stage, StageRequested
+from shared.lookups import Lookups, Plan, Recorded
+from shared.messages import (
+    STAGES,
+    DeadlineReached,
+    Event,
+    Requested,
+    Stage,
+    StageRequested,
+    encode,
+)
 from shared.orders import Orders
 from shared.reporter import Reporter
 from shared.results import from_cache, started
@@ -52,12 +61,23 @@ class Planner:
             # Asked for again by an asker who missed its end.
             await self.reporter.catch_up(request.task_id, request.origin)
             return
-        await self.reporter.catch_up(request.task_id, request.origin)
-        await self.bus.command(
-            DEADLINE, DeadlineReached(task_id=request.task_id), delay=request.deadline, priority=10
-        )
+        steps = [self._announce(request, plan, first), self._set_deadline(request)]
         if plan.verdict != "joins" or request.priority > plan.before:
-            await self._start(request, identifier, digest, stages, plan)
+            steps.append(self._start(request, identifier, digest, stages, plan))
+        # At once: none needs another's outcome, and together they share their round trips.
+        await asyncio.gather(*steps)
+
+    async def _announce(self, request: Requested, plan: Plan, first: Event) -> None:
+        """Tell the asker what has happened so far: to the first of a flight, that it begins."""
+        if plan.verdict == "leads":
+            aboard = {request.task_id: request.origin}
+            await self.reporter.tell(Recorded("new", 1, len(STAGES), encode(first), aboard))
+        else:
+            await self.reporter.catch_up(request.task_id, request.origin)
+
+    async def _set_deadline(self, request: Requested) -> None:
+        reached = DeadlineReached(task_id=request.task_id)
+        await self.bus.command(DEADLINE, reached, delay=request.deadline, priority=10)
 
     async def _put_off(self, request: Requested) -> None:
         lifetime = request.delay + request.deadline
@@ -94,6 +114,7 @@ class Planner:
             left = answered.left
         if left == 0:
             await self.orders.analysis(plan.flight, request.priority)
+        orders = []
         for stage in missing:
             first = waits_for(request.kind, stage)
             if first in missing:
@@ -101,24 +122,23 @@ class Planner:
             inputs = Inputs(request.kind, [identifier.value])
             if first is not None:
                 inputs = derived(stage, entries[first].data)
-            slip = [later for later in missing if waits_for(request.kind, later) == stage]
-            await self.orders.stage(
-                StageRequested(
-                    flight=plan.flight,
-                    order=uuid4().hex,
-                    stage=stage,
-                    kind=request.kind,
-                    value=identifier.value,
-                    digest=digest,
-                    input_kind=inputs.kind,
-                    inputs=inputs.values,
-                    slip=slip,
-                    priority=request.priority,
-                    refresh=request.refresh,
-                    purpose=request.purpose,
-                    legal_basis=request.legal_basis,
-                )
+            order = StageRequested(
+                flight=plan.flight,
+                order=uuid4().hex,
+                stage=stage,
+                kind=request.kind,
+                value=identifier.value,
+                digest=digest,
+                input_kind=inputs.kind,
+                inputs=inputs.values,
+                slip=[later for later in missing if waits_for(request.kind, later) == stage],
+                priority=request.priority,
+                refresh=request.refresh,
+                purpose=request.purpose,
+                legal_basis=request.legal_basis,
             )
+            orders.append(self.orders.stage(order))
+        await asyncio.gather(*orders)
 
 
 def _subject(request: Requested, digest: str, stages: list[Stage]) -> str:

@@ -65,7 +65,6 @@ class Handlers:
             recorded = await self.reporter.report(order.flight, self.stage, event, counts=True)
             if recorded.verdict == "new":
                 self._count(event)
-        await self.lookups.rest(order.flight, self.queue.name)
         await self._go_on(order, recorded, max(claim.priority, order.priority))
 
     async def on_dead(self, queue: Queue, body: bytes, _: str, __: str) -> None:
@@ -76,7 +75,6 @@ class Handlers:
             return
         event = Event(type=self.stage, timestamp=now(), outcome="indisponivel")
         recorded = await self.reporter.report(order.flight, self.stage, event, counts=True)
-        await self.lookups.rest(order.flight, queue.name)
         await self._go_on(order, recorded, order.priority)
 
     async def _do(self, order: StageRequested, claim: Claim, permits: Permits) -> Event:

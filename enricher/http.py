@@ -30,7 +30,7 @@ LONGEST_PAUSE: Final = 3600.0
 def session() -> ClientSession:
     """The one session of a process: pooled, bounded, no cookies, no proxy from the environment."""
     return ClientSession(
-        connector=aiohttp.TCPConnector(limit=200, limit_per_host=100, ttl_dns_cache=60),
+        connector=aiohttp.TCPConnector(limit=400, limit_per_host=200, ttl_dns_cache=60),
         cookie_jar=aiohttp.DummyCookieJar(),
         headers={"User-Agent": USER_AGENT, "Accept": "application/json"},
     )

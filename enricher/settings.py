@@ -14,7 +14,7 @@ class Settings(Rates, Common):
     """
 
     # Mostly waiting for providers, so far more than there are cores.
-    enricher_concurrency: int = setting(positive, "100")
+    enricher_concurrency: int = setting(positive, "200")
     # Whether the next provider is asked too when the first is slower than usual.
     hedging: bool = setting(flag, "off")
 

@@ -237,19 +237,10 @@ class Lookups:
         """All events of a flight, without task_id and seq."""
         return await self._store.items(f"{flight_key(flight)}:log")
 
-    @translated
     async def is_open(self, flight: str) -> bool:
         """Whether anybody still waits for this flight."""
-        pipe = self._store.redis.pipeline(transaction=False)
-        pipe.exists(flight_key(flight))
-        pipe.hexists(flight_key(flight), "ended")
-        exists, ended = await pipe.execute()
-        return bool(exists) and not ended
-
-    @translated
-    async def rest(self, flight: str, queue: str) -> None:
-        """No longer at work on this flight."""
-        await self._store.redis.zrem(active_key(queue), flight)
+        wanted, ended = await self._store.do("HMGET", flight_key(flight), "wanted", "ended")
+        return wanted is not None and ended is None
 
     @translated
     async def schedule(self, task: str, start: float) -> None:

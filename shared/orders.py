@@ -81,6 +81,9 @@ class Orders:
         step = "analysis" if queue is ANALYSIS else queue.name.removeprefix("stage.")
         keys = (waiting_key(queue.name), flight_key(flight))
         limit = self._limits[queue.name]
+        if not limit:
+            await self._bus.command(queue, order, priority=priority)
+            return
         turn = await self._limiter.expect(limit, keys, flight, step, encode(order))
         await self.waits(flight, step, turn)
         await self._bus.command(queue, order, priority=priority)

@@ -113,13 +113,13 @@ class Store:
     @translated
     async def hash(self, key: str) -> dict[str, bytes]:
         """A whole hash; empty if there is none."""
-        found: dict[Any, Any] = await self.redis.hgetall(key)
+        found: dict[Any, Any] = await self._gather.do("HGETALL", key)
         return {field.decode(): value for field, value in found.items()}
 
     @translated
     async def items(self, key: str) -> list[bytes]:
         """A whole list; empty if there is none."""
-        found: list[Any] = await self.redis.lrange(key, 0, -1)
+        found: list[Any] = await self._gather.do("LRANGE", key, 0, -1)
         return found
 
     @translated

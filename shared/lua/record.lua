@@ -6,6 +6,10 @@ local key = KEYS[1]
 local flight, step, event, counts, terminal, lifetime = unpack(ARGV)
 local log, askers = key .. ':log', key .. ':askers'
 
+-- Whoever worked on this step does so no longer.
+local queue = step == 'analysis' and 'analysis.requested' or ('stage.' .. step)
+redis.call('ZREM', 'consulta:active:' .. queue, flight)
+
 local verdict = 'again'
 local seq = redis.call('HGET', key, 'seq:' .. step)
 if not seq then

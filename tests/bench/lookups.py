@@ -83,7 +83,7 @@ async def _timed(
         body = {"identificador": person, "tipo": "cpf", "prazo": 300}
         async with http.post(f"{gateway}/api/consulta-stream", json=body) as answer:
             text = await answer.text()
-            assert "event: completo" in text
+            assert "event: completo" in text, (answer.status, text[-300:])
 
     return await _paced(one, people, workers)
 
