@@ -9,6 +9,7 @@ from cache_service.handlers import Handlers
 from cache_service.jobs import Jobs
 from cache_service.planner import Planner
 from cache_service.settings import Settings
+from cache_service.sweeper import Sweeper
 from shared import metrics
 from shared.app import BUS, CACHE, LIMITER, LOOKUPS, STORE, base
 from shared.consumer import Consumer, Delivery, Handler
@@ -47,10 +48,14 @@ def build(settings: Settings) -> web.Application:
         app[REFRESH] = [_gauges(queues)]
         scheduler = Scheduler(app[STORE], Jobs(app[STORE], cache, queues).all())
         Consumer(bus, JOB_REQUESTED, _by_hand(scheduler))
-        running = asyncio.create_task(_schedule(scheduler, settings.run_at_start))
+        running = [
+            asyncio.create_task(_schedule(scheduler, settings.run_at_start)),
+            asyncio.create_task(Sweeper(bus, lookups).run()),
+        ]
         yield
-        running.cancel()
-        await asyncio.gather(running, return_exceptions=True)
+        for task in running:
+            task.cancel()
+        await asyncio.gather(*running, return_exceptions=True)
 
     app.cleanup_ctx.append(consumers)
     return app

@@ -2,6 +2,7 @@
 
 import asyncio
 import hashlib
+import math
 import time
 from dataclasses import dataclass
 from uuid import uuid4
@@ -24,7 +25,7 @@ from shared.orders import Orders
 from shared.reporter import Reporter
 from shared.results import from_cache, started
 from shared.stages import Inputs, derived, waits_for, wanted
-from shared.topology import DEADLINE, REQUESTED
+from shared.topology import DEADLINE, MAX_PRIORITY, REQUESTED
 
 
 @dataclass(frozen=True)
@@ -77,14 +78,16 @@ class Planner:
 
     async def _set_deadline(self, request: Requested) -> None:
         reached = DeadlineReached(task_id=request.task_id)
-        await self.bus.command(DEADLINE, reached, delay=request.deadline, priority=10)
+        # Delays are whole seconds: rather the last one before it than the first one after it.
+        delay = math.floor(request.deadline)
+        await self.bus.command(DEADLINE, reached, delay=delay, priority=MAX_PRIORITY)
 
     async def _put_off(self, request: Requested) -> None:
         lifetime = request.delay + request.deadline
         await self.lookups.accept(
             request.task_id, lifetime, origin=request.origin, kind=request.kind
         )
-        await self.lookups.schedule(request.task_id, time.time() + request.delay)
+        await self.lookups.schedule(request, time.time() + request.delay)
         delay, request.delay = request.delay, 0
         await self.bus.command(REQUESTED, request, delay=delay, priority=request.priority)
 

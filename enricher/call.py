@@ -7,9 +7,9 @@ permits stand outside the breaker, which would take the wait for one for a slow 
 
 import asyncio
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Coroutine
 from dataclasses import dataclass, field
-from typing import Final
+from typing import Any, Final
 
 import backoff
 
@@ -31,6 +31,7 @@ LAST_CALL: Final = 0.5
 PATIENCE: Final = 15.0
 
 Wanted = Callable[[], Awaitable[bool]]
+Latest = Callable[[], Awaitable[float]]
 
 
 @dataclass(frozen=True)
@@ -45,6 +46,8 @@ class Terms:
 
     deadline: float
     wanted: Wanted
+    # The deadline as it is now: somebody with more time may have joined meanwhile.
+    latest: Latest | None = None
     alone: bool = False
     hedge: bool = False
 
@@ -154,15 +157,29 @@ class Guarded:
             async def fetch() -> Answer:
                 for permit in granted:
                     permit.used = True
-                limit = min(self.provider.timeout, max(0.05, self._left(terms)))
-                try:
-                    return await asyncio.wait_for(self.provider.fetch(query), limit)
-                except TimeoutError:
-                    raise TimedOut("no answer in time") from None
+                return await self._in_time(self.provider.fetch(query), terms)
 
             return await self.breaker.call(fetch)
         finally:
             await asyncio.shield(permits.settle(*granted))
+
+    async def _in_time(self, fetching: Coroutine[Any, Any, Answer], terms: Terms) -> Answer:
+        """Give a call its time: the provider's, and no more than its askers have."""
+        end, deadline = self.clock() + self.provider.timeout, terms.deadline
+        call = asyncio.ensure_future(fetching)
+        try:
+            while True:
+                left = max(0.05, min(end, deadline) - self.clock())
+                await asyncio.wait({call}, timeout=left)
+                if call.done():
+                    return call.result()
+                if self.clock() < end and terms.latest is not None:
+                    deadline = await terms.latest()
+                if self.clock() >= min(end, deadline):
+                    raise TimedOut("no answer in time")
+        finally:
+            call.cancel()
+            await asyncio.gather(call, return_exceptions=True)
 
     def _left(self, terms: Terms) -> float:
         return terms.deadline - self.clock()

@@ -6,7 +6,7 @@ from itertools import zip_longest
 
 import msgspec
 
-from enricher.call import Guarded, Terms, Wanted
+from enricher.call import Guarded, Latest, Terms, Wanted
 from enricher.failures import (
     Blocked,
     CircuitOpen,
@@ -33,7 +33,13 @@ class Chain:
     attempts: list[Attempt] = field(default_factory=list)
 
     async def ask(
-        self, query: Query, permits: Permits, *, deadline: float, wanted: Wanted
+        self,
+        query: Query,
+        permits: Permits,
+        *,
+        deadline: float,
+        wanted: Wanted,
+        latest: Latest | None = None,
     ) -> tuple[Answer, str] | Failure:
         """The first answer with its provider's name, or the failure that says most."""
         ready = [link for link in self.links if link.provider.is_configured]
@@ -43,7 +49,7 @@ class Chain:
         for link, following in zip_longest(ready, ready[1:]):
             if link.provider.name in asked:
                 continue
-            terms = Terms(deadline, wanted, alone=following is None)
+            terms = Terms(deadline, wanted, latest, alone=following is None)
             outcome, by, tried = await self._one(link, following, query, permits, terms)
             asked |= tried
             for name, failure in tried.items():

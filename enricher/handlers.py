@@ -16,7 +16,7 @@ from enricher.providers.base import Answer, Query
 from enricher.reference import Reference, is_reference
 from shared import metrics
 from shared.consumer import Delivery
-from shared.errors import Undecodable
+from shared.errors import StoreUnavailable, Undecodable
 from shared.identifiers import Kind
 from shared.limits import Limiter, Permit
 from shared.lookups import Claim, Lookups, Recorded
@@ -79,11 +79,11 @@ class Handlers:
 
     async def _do(self, order: StageRequested, claim: Claim, permits: Permits) -> Event:
         began = time.time()
-        deadline = claim.deadline - min(MARGIN_S, MARGIN_SHARE * (claim.deadline - began))
+        margin = min(MARGIN_S, max(0.0, MARGIN_SHARE * (claim.deadline - began)))
         if (known := await self._known(order)) is not None:
             return known
         chain = Chain(self.stage, self.links.get(order.input_kind, []), self.hedging)
-        found = await self._ask(order, chain, permits, deadline)
+        found = await self._ask(order, chain, permits, claim.deadline, margin)
         if isinstance(found, Failure):
             provider = chain.attempts[-1].provider if chain.attempts else ""
             event = await self.fallback.find(order, found) or unanswered(
@@ -98,7 +98,12 @@ class Handlers:
         return event
 
     async def _ask(
-        self, order: StageRequested, chain: Chain, permits: Permits, deadline: float
+        self,
+        order: StageRequested,
+        chain: Chain,
+        permits: Permits,
+        deadline: float,
+        margin: float,
     ) -> tuple[Answer, str] | Failure:
         """One answer for all inputs: phones come several to a company."""
         answers: list[tuple[Answer, str]] = []
@@ -115,7 +120,15 @@ class Handlers:
             async def wanted() -> bool:
                 return await self.lookups.is_open(order.flight)
 
-            found = await chain.ask(query, permits, deadline=deadline, wanted=wanted)
+            async def latest() -> float:
+                try:
+                    return await self.lookups.deadline(order.flight) - margin
+                except StoreUnavailable:
+                    return deadline - margin
+
+            found = await chain.ask(
+                query, permits, deadline=deadline - margin, wanted=wanted, latest=latest
+            )
             if isinstance(found, Failure):
                 return found
             answers.append(found)

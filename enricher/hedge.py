@@ -32,7 +32,7 @@ async def hedged(
         await asyncio.wait(tasks, timeout=first.breaker.window.percentile(_SHARE))
         # Still waiting for its own permit, it would share it with the second call.
         if not main.done() and permits.first.used and second.breaker.retry_in == 0:
-            hedge = Terms(terms.deadline, terms.wanted, hedge=True)
+            hedge = Terms(terms.deadline, terms.wanted, terms.latest, hedge=True)
             tasks[asyncio.create_task(second.ask(query, permits, hedge))] = second
         while tasks:
             done, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)

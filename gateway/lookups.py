@@ -1,7 +1,7 @@
 """The routes of a lookup: ask, follow, look, cancel."""
 
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager, suppress
+from collections.abc import Sequence
+from contextlib import suppress
 from typing import Any, Final, cast
 
 from aiohttp import web
@@ -65,7 +65,7 @@ routes = web.RouteTableDef()
 async def ask_and_stream(request: web.Request) -> web.StreamResponse:
     """Ask for a lookup, and stream its events in the answer."""
     asked = lookup_from(await read_json(request))
-    with _room(request):
+    with request.app[QUOTAS].stream(request[CALLER]):
         asking, before = await begin(request, asked)
         with request.app[RELAY].subscribed(asking.task_id) as stream:
             events = await asking.take_on(keep=False) if before is None else None
@@ -124,13 +124,14 @@ async def follow(request: web.Request) -> web.StreamResponse:
     204 once the client has seen the last: the one answer that stops an EventSource for good.
     """
     try:
-        view = await _view(request)
-        seen, first = _cursor(request), b""
-        if seen is None or seen > len(view.events):
-            seen, first = 0, _reset(view)
-        elif view.ended and 0 < len(view.events) == seen:
+        seen, first = await _place(request)
+        if seen is None:
             return web.Response(status=204)
-        with _room(request), request.app[RELAY].subscribed(view.task_id) as stream:
+        task_id = request.match_info["task_id"]
+        with (
+            request.app[QUOTAS].stream(request[CALLER]),
+            request.app[RELAY].subscribed(task_id) as stream,
+        ):
             return await _stream(request, stream, seen, first)
     except TooManyStreams:
         return await _come_back(request)
@@ -183,15 +184,17 @@ async def cancel(request: web.Request) -> web.Response:
     return json_answer(Revoked(task_id=view.task_id, status="REVOKED"))
 
 
-@contextmanager
-def _room(request: web.Request) -> Iterator[None]:
-    """A place among the open streams.
+async def _place(request: web.Request) -> tuple[int | None, bytes]:
+    """Where a client wants to go on: how many events it has seen, and what to tell it first.
 
-    Raises:
-        TooManyStreams: there is none.
+    None if there is nothing it has not seen.
     """
-    with request.app[QUOTAS].stream(request[CALLER]), metrics.sse_streams.track_inprogress():
-        yield
+    view = await _view(request)
+    seen = _cursor(request)
+    if seen is None or seen > len(view.events):
+        return 0, _reset(view)
+    whole = view.ended and 0 < len(view.events) == seen
+    return (None if whole else seen), b""
 
 
 def _cursor(request: web.Request) -> int | None:
@@ -218,6 +221,9 @@ async def _stream(
             case (head, body):
                 await writer.write(sse.frame(head, body))
                 metrics.sse_events.labels(head.tipo).inc()
+                # It may be long until the next, and this one large.
+                del head, body
+        del item
     return await writer.end()
 
 

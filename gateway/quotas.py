@@ -2,8 +2,6 @@
 
 import time
 from collections import Counter
-from collections.abc import Iterator
-from contextlib import contextmanager
 from typing import Final
 from uuid import uuid4
 
@@ -11,6 +9,7 @@ from aiohttp import web
 
 from gateway.access import Caller
 from gateway.problems import Problem, TooManyStreams
+from shared import metrics
 from shared.keys import ApiKey
 from shared.limits import Limiter
 from shared.store import Store
@@ -73,8 +72,7 @@ class Quotas:
         if caller.key is not None:
             await self._store.do("ZREM", _slots(caller.key), task_id)
 
-    @contextmanager
-    def stream(self, caller: Caller) -> Iterator[None]:
+    def stream(self, caller: Caller) -> "Place":
         """One open stream.
 
         Raises:
@@ -83,13 +81,26 @@ class Quotas:
         name = caller.tenant
         if self._open.total() >= self._streams or self._open[name] >= self._each:
             raise TooManyStreams
-        self._open[name] += 1
-        try:
-            yield
-        finally:
-            self._open[name] -= 1
-            if not self._open[name]:
-                del self._open[name]
+        return Place(self._open, name)
+
+
+class Place:
+    """A place among the open streams, for as long as the block lasts."""
+
+    __slots__ = ("_name", "_open")
+
+    def __init__(self, open_: Counter[str], name: str) -> None:
+        self._open, self._name = open_, name
+
+    def __enter__(self) -> None:
+        self._open[self._name] += 1
+        metrics.sse_streams.inc()
+
+    def __exit__(self, *_: object) -> None:
+        metrics.sse_streams.dec()
+        self._open[self._name] -= 1
+        if not self._open[self._name]:
+            del self._open[self._name]
 
 
 def _slots(key: ApiKey) -> str:

@@ -2,7 +2,7 @@
 
 import asyncio
 import random
-from socket import AF_UNIX, IPPROTO_TCP, TCP_USER_TIMEOUT
+from socket import AF_UNIX, IPPROTO_TCP, SO_SNDBUF, SOL_SOCKET, TCP_USER_TIMEOUT
 from typing import Final
 
 from aiohttp import web
@@ -18,6 +18,8 @@ HEADERS: Final = {
 PING: Final = b": ping\n\n"
 WRITE_TIMEOUT_S: Final = 15.0
 VANISHED_MS: Final = 30_000
+# What the kernel may hold for one client; it would take megabytes for one that does not read.
+UNREAD: Final = 65536
 
 
 class Head(Struct):
@@ -75,5 +77,6 @@ async def open_stream(request: web.Request, task_id: str) -> Writer:
     if socket is not None and socket.family != AF_UNIX:
         # A peer that vanished without a word is given up after this, not after hours.
         socket.setsockopt(IPPROTO_TCP, TCP_USER_TIMEOUT, VANISHED_MS)
+        socket.setsockopt(SOL_SOCKET, SO_SNDBUF, UNREAD)
     await response.prepare(request)
     return Writer(request, response)

@@ -9,11 +9,9 @@ an event down and publishing it.
 import asyncio
 import itertools
 import random
-from collections import deque
-from collections.abc import AsyncIterator, Iterator
-from contextlib import contextmanager
+from collections.abc import AsyncIterator
 from enum import Enum
-from typing import Final
+from typing import Final, Self
 
 from aiohttp import web
 
@@ -44,14 +42,22 @@ Told = tuple[Head, bytes]
 
 
 class Stream:
-    """One client's view of one lookup, fed by the relay."""
+    """One client's view of one lookup, fed by the relay. Small, since there are thousands."""
 
-    __slots__ = ("_pending", "_waiter", "task_id", "turn")
+    __slots__ = ("_again", "_pending", "_relay", "_waiter", "task_id", "turn")
 
-    def __init__(self, task_id: str, turn: int) -> None:
-        self.task_id, self.turn = task_id, turn
-        self._pending: deque[Told | Signal] = deque()
+    def __init__(self, relay: "Relay", task_id: str, turn: int) -> None:
+        self._relay, self.task_id, self.turn = relay, task_id, turn
+        self._pending: list[Told | Signal] = []
         self._waiter: asyncio.Future[None] | None = None
+        self._again = False
+
+    def __enter__(self) -> Self:
+        self._relay.add(self)
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._relay.remove(self)
 
     def offer(self, item: Told | Signal) -> None:
         """Hand on an event. Of a client that lets too many lie, the log keeps the rest."""
@@ -70,7 +76,18 @@ class Stream:
                 await self._waiter
             finally:
                 self._waiter = None
-        return self._pending.popleft()
+        return self._pending.pop(0)
+
+    def look_again(self) -> None:
+        """Have it look into the log soon, at a moment of its own."""
+        if not self._again:
+            self._again = True
+            pause = random.uniform(1, 3)  # noqa: S311
+            asyncio.get_running_loop().call_later(pause, self._look)
+
+    def _look(self) -> None:
+        self._again = False
+        self.offer(Signal.READ)
 
 
 class Relay:
@@ -78,7 +95,7 @@ class Relay:
 
     def __init__(self, bus: Bus, lookups: Lookups) -> None:
         self._lookups = lookups
-        self._streams: dict[str, set[Stream]] = {}
+        self._streams: dict[str, list[Stream]] = {}
         self._turns = itertools.cycle(range(TURNS))
         self._leaving = False
         bus.listen(f"{ORIGIN}.#", self._on_event, self.wake)
@@ -107,20 +124,22 @@ class Relay:
                     if stream.turn == turn:
                         stream.offer(Signal.READ)
 
-    @contextmanager
-    def subscribed(self, task_id: str) -> Iterator[Stream]:
-        """A stream that gathers a lookup's events from now on."""
-        stream = Stream(task_id, next(self._turns))
+    def subscribed(self, task_id: str) -> Stream:
+        """A stream that gathers a lookup's events from when it is entered to when it is left."""
+        return Stream(self, task_id, next(self._turns))
+
+    def add(self, stream: Stream) -> None:
+        """Have a stream hear of its lookup."""
         if self._leaving:
             stream.offer(Signal.LEAVE)
-        streams = self._streams.setdefault(task_id, set())
-        streams.add(stream)
-        try:
-            yield stream
-        finally:
-            streams.discard(stream)
-            if not streams:
-                self._streams.pop(task_id, None)
+        self._streams.setdefault(stream.task_id, []).append(stream)
+
+    def remove(self, stream: Stream) -> None:
+        """No longer."""
+        streams = self._streams[stream.task_id]
+        streams.remove(stream)
+        if not streams:
+            del self._streams[stream.task_id]
 
     async def follow(self, stream: Stream, seen: int) -> AsyncIterator[Told | Signal | None]:
         """The events after `seen`, each once, in order, to the last.
@@ -128,20 +147,25 @@ class Relay:
         None in between is a heartbeat; LEAVE is the end of this gateway, not of the lookup. While
         Redis is away there are heartbeats only.
         """
-        item: Told | Signal = Signal.READ
+        item: Told | Signal | None = Signal.READ
         while item is not Signal.LEAVE:
-            if isinstance(item, Signal) or item[0].seq > seen + 1:
+            if isinstance(item, tuple) and item[0].seq <= seen + 1:
+                fresh = [item]
+            else:
                 fresh = await self._read(stream, seen)
                 if not fresh:
                     yield None
-            else:
-                fresh = [item]
-            for head, body in fresh:
-                if head.seq > seen:
-                    seen = head.seq
-                    yield head, body
-                    if head.tipo in TERMINAL:
+            # What was told is not kept: a stream waits for long, and there are thousands.
+            item = None
+            while fresh:
+                if fresh[0][0].seq > seen:
+                    seen = fresh[0][0].seq
+                    last = fresh[0][0].tipo in TERMINAL
+                    yield fresh.pop(0)
+                    if last:
                         return
+                else:
+                    fresh.pop(0)
             item = await stream.next()
         yield item
 
@@ -150,9 +174,8 @@ class Relay:
             view = await self._lookups.view(stream.task_id, seen)
         except StoreUnavailable:
             # A client sent away would only come back to the same. The event that made this one
-            # look may have been the last, so it looks again, at a moment of its own.
-            pause = random.uniform(1, 3)  # noqa: S311
-            asyncio.get_running_loop().call_later(pause, stream.offer, Signal.READ)
+            # look may have been the last, so it looks again.
+            stream.look_again()
             return []
         return [(head_of(body), body) for body in view.events] if view is not None else []
 

@@ -7,6 +7,7 @@ consumer with a prefetch of one serves as the doorbell, so that idling costs no 
 """
 
 import asyncio
+import contextlib
 import logging
 import time
 from collections.abc import Awaitable, Callable
@@ -109,7 +110,9 @@ class Intake:
         except BaseException:
             self._slots.release()
             if permit is not None:
-                await asyncio.shield(self._limiter.settle(permit))
+                # Should Redis be away as well, the lease gives it back.
+                with contextlib.suppress(StoreUnavailable):
+                    await asyncio.shield(self._limiter.settle(permit))
             raise
         if incoming is None:
             self._slots.release()

@@ -11,6 +11,7 @@ position in the log is its `seq` for every one of them.
     consulta:flight:{id}:askers     hash: task -> origin
     consulta:inflight:{subject}     the flight under way for a subject
     consulta:waiting:{queue}        zset: flights waiting to be taken, by time of arrival
+    consulta:deadlines              zset: tasks that run, by their deadline
     consulta:scheduled              zset: tasks put off, by the time they start
     consulta:overtaken:{queue}      hash: who has waited longest, and how often others went before
     consulta:active:{queue}         zset: flights being worked on, by deadline
@@ -26,7 +27,7 @@ from typing import Any, Final, Literal
 from uuid import uuid4
 
 from shared.identifiers import Kind
-from shared.messages import STAGES, TERMINAL, Event, Requested, Stage, addressed, encode
+from shared.messages import STAGES, TERMINAL, Event, Requested, Stage, addressed, decode, encode
 from shared.store import Store, translated
 
 # How long a lookup can be asked for after it ended.
@@ -36,6 +37,9 @@ SLACK_S: Final = 600
 # How often others may go before the one that has waited longest. With it, a steady stream of
 # urgent lookups leaves every 20th permit of a limited queue to the rest.
 PATIENCE: Final = 20
+# When to look again at what was found overdue, and how much to take at once.
+_AGAIN_S: Final = 30.0
+_BATCH: Final = 200
 
 Status = Literal["PENDING", "STARTED", "SUCCESS", "FAILURE", "REVOKED"]
 
@@ -237,15 +241,34 @@ class Lookups:
         """All events of a flight, without task_id and seq."""
         return await self._store.items(f"{flight_key(flight)}:log")
 
+    async def deadline(self, flight: str) -> float:
+        """When a flight has to end (Unix seconds); 0 if there is no such flight."""
+        found = await self._store.do("HGET", flight_key(flight), "deadline")
+        return int(found or 0) / 1000
+
     async def is_open(self, flight: str) -> bool:
         """Whether anybody still waits for this flight."""
         wanted, ended = await self._store.do("HMGET", flight_key(flight), "wanted", "ended")
         return wanted is not None and ended is None
 
-    @translated
-    async def schedule(self, task: str, start: float) -> None:
-        """Note that a lookup waits for its time (Unix seconds)."""
-        await self._store.redis.zadd("consulta:scheduled", {task: start})
+    async def schedule(self, request: Requested, start: float) -> None:
+        """Note that a lookup waits for its time (Unix seconds), and what it asks for."""
+        await self._store.do("HSET", _lookup(request.task_id), "request", encode(request))
+        await self._store.do("ZADD", "consulta:scheduled", start, request.task_id)
+
+    async def put_off(self, task: str) -> Requested | None:
+        """What a lookup that waits for its time asks for; None if it waits no more."""
+        body = await self._store.do("HGET", _lookup(task), "request")
+        if body is None:
+            await self._store.do("ZREM", "consulta:scheduled", task)
+            return None
+        return decode(body, Requested)
+
+    async def overdue(self, what: Literal["scheduled", "deadlines"], before: float) -> list[str]:
+        """Tasks whose time was before then (Unix seconds); not the same ones again at once."""
+        key = f"consulta:{what}"
+        tasks = await self._store.run("sweep", [key], before, before + _AGAIN_S, _BATCH)
+        return [task.decode() for task in tasks]
 
     @translated
     async def revoke(self, task: str) -> None:

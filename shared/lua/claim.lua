@@ -14,12 +14,19 @@ local step, order, flight, patience = unpack(ARGV)
 local function overdue()
   local head = redis.call('ZRANGE', waiting, 0, 0)[1]
   if not head then return '' end
+  local about = 'consulta:flight:' .. head
+  -- Equals are served in the order of the queue; only what is more urgent overtakes.
+  if tonumber(redis.call('HGET', key, 'priority')) <= tonumber(redis.call('HGET', about, 'priority') or 0)
+  then return '' end
   if redis.call('HGET', overtaken, 'head') ~= head then
     redis.call('HSET', overtaken, 'head', head, 'times', 0)
   end
   if redis.call('HINCRBY', overtaken, 'times', 1) < tonumber(patience) then return '' end
   redis.call('HSET', overtaken, 'times', 0)
-  return redis.call('HGET', 'consulta:flight:' .. head, 'order:' .. step) or ''
+  local late = redis.call('HGET', about, 'order:' .. step)
+  -- One without an order is in the line no more, whatever became of it.
+  if not late then redis.call('ZREM', waiting, head) end
+  return late or ''
 end
 
 local holder = redis.call('HGET', key, 'claim:' .. step)

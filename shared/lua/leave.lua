@@ -5,6 +5,7 @@
 -- that flight: it was taken out before and has ended, but perhaps nobody was told.
 local lookup = KEYS[1]
 local task, fresh, lifetime = unpack(ARGV)
+redis.call('ZREM', 'consulta:deadlines', task)
 if redis.call('EXISTS', lookup) == 0 then return {'unknown', ''} end
 local ended = redis.call('HGET', lookup, 'ended')
 if ended then

@@ -14,6 +14,7 @@ local function prolong(key, seconds)
 end
 
 redis.call('ZREM', 'consulta:scheduled', task)
+redis.call('HDEL', lookup, 'request')
 local known = redis.call('HGET', lookup, 'digest')
 if known and known ~= digest then return {'other', '', 0} end
 if redis.call('HEXISTS', lookup, 'ended') == 1 then return {'ended', '', 0} end
@@ -43,6 +44,7 @@ else
     redis.call('HSET', key, 'deadline', deadline)
   end
 end
+redis.call('ZADD', 'consulta:deadlines', deadline / 1000, task)
 redis.call('HSET', key .. ':askers', task, origin)
 redis.call('HSET', lookup, 'flight', flight, 'origin', origin, 'kind', kind, 'digest', digest,
   'deadline', deadline)

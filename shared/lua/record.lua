@@ -28,6 +28,7 @@ if verdict == 'new' and terminal ~= '' then
   if pointer and redis.call('GET', pointer) == flight then redis.call('DEL', pointer) end
   for _, task in ipairs(redis.call('HKEYS', askers)) do
     local lookup = 'consulta:lookup:' .. task
+    redis.call('ZREM', 'consulta:deadlines', task)
     if redis.call('EXISTS', lookup) == 1 then
       local about = redis.call('HMGET', lookup, 'keep', 'slots')
       -- Whoever may repeat its request for a day has to find the answer for a day.

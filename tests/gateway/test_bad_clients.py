@@ -13,7 +13,8 @@ from gateway import sse
 from gateway.streams import RELAY
 from shared.app import LOOKUPS
 from shared.reporter import event
-from tests.gateway.conftest import CEP, PATIENCE, Backstage, Gateway, Gateways, events_of
+from tests.gateway.backstage import Backstage
+from tests.gateway.gateways import CEP, PATIENCE, Gateway, Gateways, events_of
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 BODY = msgspec.json.encode(CEP)

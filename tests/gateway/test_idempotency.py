@@ -9,7 +9,8 @@ import pytest_asyncio
 
 from shared.app import BUS
 from shared.errors import BusUnavailable
-from tests.gateway.conftest import CEP, Backstage, Gateway, Gateways, events_of
+from tests.gateway.backstage import Backstage
+from tests.gateway.gateways import CEP, Gateway, Gateways, events_of
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 BAD = {**CEP, "identificador": "123"}

@@ -20,8 +20,9 @@ from playwright.async_api import async_playwright
 
 from shared.messages import EventType
 from shared.reporter import event
-from tests.gateway.conftest import Backstage, Gateway, Gateways
+from tests.gateway.backstage import Backstage
 from tests.gateway.cutter import Cutter
+from tests.gateway.gateways import Gateway, Gateways
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 LOOKUPS: Final = 200

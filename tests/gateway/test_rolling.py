@@ -12,7 +12,8 @@ import pytest_asyncio
 
 from shared.reporter import event
 from tests.arena import Arena
-from tests.gateway.conftest import CEP, PATIENCE, Backstage
+from tests.gateway.backstage import Backstage
+from tests.gateway.gateways import CEP, PATIENCE
 from tests.services import Services
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
@@ -87,7 +88,7 @@ async def until(news: asyncio.Event, condition: Callable[[], bool]) -> None:
             await news.wait()
 
 
-@pytest.mark.parametrize("how", [signal.SIGTERM, signal.SIGKILL])
+@pytest.mark.parametrize("how", [signal.SIGTERM, signal.SIGKILL], ids=["SIGTERM", "SIGKILL"])
 async def test_every_client_gets_every_event_once_whatever_becomes_of_a_gateway(
     replicas: Services, backstage: Backstage, how: signal.Signals
 ) -> None:
@@ -112,7 +113,7 @@ async def test_every_client_gets_every_event_once_whatever_becomes_of_a_gateway(
         victim = asyncio.create_task(asyncio.to_thread(replicas.kill, "gateway.2", how))
         for name in ("endereco", "telefone"):
             for flight in flights:
-                await backstage.tell(flight, name, event(name, {}, "ok"))  # type: ignore[arg-type]
+                await backstage.tell(flight, name, event(name, {}, "ok"))
         await victim
         for flight in flights:
             await backstage.end(flight)

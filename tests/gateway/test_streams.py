@@ -12,7 +12,8 @@ from gateway.streams import RELAY, Signal
 from shared.errors import StoreUnavailable
 from shared.lookups import Lookups
 from shared.reporter import event
-from tests.gateway.conftest import CEP, PATIENCE, Backstage, Gateway, Gateways, events_of
+from tests.gateway.backstage import Backstage
+from tests.gateway.gateways import CEP, PATIENCE, Gateway, Gateways, events_of
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 EVENT_SOURCE = {"Accept": "text/event-stream"}

@@ -67,7 +67,6 @@ async def test_a_follower_with_more_time_gets_its_answer_after_the_first_has_end
     assert [call.provider for call in await stand.providers.calls()] == ["opencep"]
 
 
-@pytest.mark.xfail(reason="a claim keeps the deadline its flight had when it was made", strict=True)
 async def test_a_follower_who_comes_while_the_provider_is_asked_has_all_of_its_own_time(
     arena: Arena, stands: Stands
 ) -> None:

@@ -1,0 +1,61 @@
+"""What a key may take: so many lookups in a window, so many under way, over all replicas."""
+
+from typing import Any
+
+import pytest
+
+from shared.errors import BusUnavailable
+from tests.gateway.backstage import Backstage
+from tests.gateway.gateways import CEP, Gateway, Gateways
+from tests.gateway.keyring import Keyring, known
+
+pytestmark = pytest.mark.asyncio(loop_scope="module")
+
+
+async def test_a_key_is_held_to_its_rate_over_two_replicas(
+    gateways: Gateways, keyring: Keyring
+) -> None:
+    key = keyring.make(rate="5/hour")
+    pair = [(await gateways.start(keyring.file)).using(key) for _ in range(2)]
+    for number in range(5):
+        await pair[number % 2].ask()
+    for caller in pair:
+        for path in ("/api/consultas", "/api/consulta-stream"):
+            async with caller.request("POST", path, json=CEP) as answer:
+                assert answer.status == 429
+                assert 3000 < int(answer.headers["Retry-After"]) <= 3601
+                assert "5/hour" in (await answer.json(content_type=None))["detail"]
+    other = pair[0].using(keyring.make())
+    await (await known(other, other.headers["Authorization"].split()[1])).ask()
+
+
+async def test_a_key_has_so_many_lookups_under_way_until_one_ends(
+    gateways: Gateways, keyring: Keyring, backstage: Backstage
+) -> None:
+    key = keyring.make(most=2)
+    one, two = [(await gateways.start(keyring.file)).using(key) for _ in range(2)]
+    first, second = await one.ask(), await two.ask()
+    for caller in (one, two):
+        async with caller.request("POST", "/api/consultas", json=CEP) as answer:
+            assert (answer.status, answer.headers["Retry-After"]) == (429, "2")
+    await backstage.whole(first["task_id"])
+    third = await one.ask()
+    assert (await two.json("POST", "/api/consultas", CEP))[0] == 429
+    assert (await two.json("DELETE", f"/api/consultas/{second['task_id']}"))[0] == 200
+    await two.ask()
+    await backstage.whole(third["task_id"])
+    await one.ask()
+
+
+async def test_a_lookup_that_could_not_be_published_takes_up_no_place(
+    locked: Gateway, keyring: Keyring, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    caller = await known(locked, keyring.make(most=1))
+    with monkeypatch.context() as patch:
+        patch.setattr("shared.bus.Bus.command", _away)
+        assert (await caller.json("POST", "/api/consultas", CEP))[0] == 503
+    await caller.ask()
+
+
+async def _away(*_: Any, **__: Any) -> None:
+    raise BusUnavailable("the test says so")
