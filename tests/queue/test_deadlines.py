@@ -2,8 +2,6 @@
 
 from typing import Any
 
-import pytest
-
 from shared.messages import unix
 from tests.arena import Arena
 from tests.queue.asker import Told, ceps
