@@ -3,6 +3,7 @@
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
+NODE := tests/gateway/node/node_modules
 UV = $(or $(wildcard $(BIN)/uv),uv)
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check --no-input --require-hashes
 INSTALL := PYTHON="$(PYTHON)" sh deploy/local/install.sh
@@ -19,7 +20,7 @@ demo: $(VENV)/.local servers ## stream one lookup twice, a miss and a hit, then 
 run: $(VENV)/.local servers ## the whole stack in the foreground, until Ctrl-C
 	@$(BIN)/python -m deploy.local run
 
-test: $(VENV)/.dev servers browser ## every test: real broker, real Redis, real browser
+test: $(VENV)/.dev servers browser $(NODE)/.installed ## every test: real broker, real Redis, real browser
 	$(BIN)/python -m pytest
 
 chaos: $(VENV)/.dev servers ## kill everything in turn, three times, under 2,000 lookups each
@@ -68,3 +69,8 @@ $(VENV)/.local: requirements.lock | $(VENV)/.created
 $(VENV)/.dev: requirements-dev.lock | $(VENV)/.created
 	$(PIP) -r requirements-dev.lock
 	@touch $@ $(VENV)/.local
+
+$(NODE)/.installed: tests/gateway/node/package-lock.json
+	@$(INSTALL) node
+	npm ci --prefix tests/gateway/node --silent --ignore-scripts --no-audit --no-fund
+	@touch $@

@@ -1,5 +1,6 @@
 #!/bin/sh
-# Install what is missing of: venv, rabbitmq, redis, chromium (the arguments). Debian and Ubuntu.
+# Install what is missing of: venv, rabbitmq, redis, chromium, node (the arguments), on Debian and
+# Ubuntu.
 # A server that AMQP_URL or REDIS_URL names, in the environment or in .env, is not needed here.
 set -eu
 PYTHON=${PYTHON:-python3}
@@ -14,6 +15,7 @@ present() {
     rabbitmq) given AMQP_URL || [ -x /usr/lib/rabbitmq/bin/rabbitmq-server ] ;;
     redis) given REDIS_URL || command -v redis-server >/dev/null ;;
     chromium) command -v chromium || command -v chromium-browser || command -v google-chrome ;;
+    node) command -v node && command -v npm ;;
     esac >/dev/null
 }
 
@@ -22,6 +24,7 @@ package() {
     venv) "$PYTHON" -c 'import sys; print("python%d.%d-venv" % sys.version_info[:2])' ;;
     rabbitmq) echo rabbitmq-server ;;
     redis) echo redis-server ;;
+    node) echo nodejs npm ;;
     # Ubuntu has it under its older name.
     chromium) apt-cache show chromium >/dev/null 2>&1 && echo chromium || echo chromium-browser ;;
     esac
