@@ -21,7 +21,7 @@ run: $(VENV)/.local servers ## the whole stack in the foreground, until Ctrl-C
 	@$(BIN)/python -m deploy.local run
 
 test: $(VENV)/.dev servers browser $(NODE)/.installed ## every test: real broker, real Redis, real browser
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest --numprocesses 3 --dist loadfile
 
 chaos: $(VENV)/.dev servers ## kill everything in turn, three times, under 2,000 lookups each
 	CHAOS_LOOKUPS=$(or $(CHAOS_LOOKUPS),2000) CHAOS_ROUNDS=$(or $(CHAOS_ROUNDS),3) \

@@ -2,6 +2,7 @@
 
 import asyncio
 import socket
+import zlib
 from collections.abc import Callable
 
 import msgspec
@@ -240,12 +241,17 @@ async def test_a_line_that_never_ends_ends_the_list(gateways: Gateways, hurried:
     writer.close()
 
 
-async def test_a_body_that_breaks_off_ends_its_answer(gateway: Gateway) -> None:
+async def test_a_body_that_cannot_be_unpacked_ends_its_answer(gateway: Gateway) -> None:
     reader, writer = await gateway.connect()
     head = HEAD.replace(b"application/json", b"application/x-ndjson")
     writer.write(
         b"POST /api/consultas/lote HTTP/1.1\r\n" + head
-        + b"Transfer-Encoding: chunked\r\n\r\nzzz\r\nno chunk"
+        + b"Content-Encoding: gzip\r\nTransfer-Encoding: chunked\r\n\r\n"
     )  # fmt: skip
+    packer = zlib.compressobj(wbits=31)
+    packed = packer.compress(BODY + b"\n") + packer.flush(zlib.Z_SYNC_FLUSH)
+    writer.write(b"%x\r\n%b\r\n" % (len(packed), packed))
+    await asyncio.wait_for(reader.readuntil(b'"indice":0'), PATIENCE)
+    writer.write(b"9\r\n\xff\xff\xff\xff\xff\xff\xff\xff\xff\r\n")
     await rest_of(reader)
     writer.close()

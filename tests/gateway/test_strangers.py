@@ -75,6 +75,16 @@ async def test_no_key_and_wrong_keys_are_not_let_in(
     assert await status(locked, route, params={"key": good, "ticket": good}) == 401
 
 
+@pytest.mark.parametrize("key", [b"csl_\xff_\xfe", b"csl_00000000_\xff", b"\xff", b"csl_\xc3\xa9"])
+async def test_a_key_that_is_no_text_is_a_wrong_one(locked: Gateway, key: bytes) -> None:
+    reader, writer = await locked.connect()
+    writer.write(b"GET /api/circuitos HTTP/1.1\r\nHost: x\r\nConnection: close\r\n")
+    writer.write(b"Authorization: Bearer " + key + b"\r\n\r\n")
+    answer = await asyncio.wait_for(reader.read(), PATIENCE)
+    writer.close()
+    assert int(answer.split()[1]) == 401
+
+
 @every_route
 async def test_a_key_without_the_scope_is_told_so(
     locked: Gateway, keyring: Keyring, route: Route
