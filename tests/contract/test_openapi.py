@@ -48,7 +48,9 @@ def test_every_route_is_in_it_and_nothing_else() -> None:
     assert all(path.startswith("/api/") for path, _ in answered)
 
 
-@pytest.mark.parametrize("route", routes(), ids=str)
+@pytest.mark.parametrize(
+    "route", routes(), ids=lambda route: f"{route.method} {route.resource.canonical}"
+)
 def test_every_route_says_what_it_is(route: web.AbstractRoute) -> None:
     contract = operation_of(route.handler)
     assert contract is not None
