@@ -68,10 +68,6 @@ class Bus:
         """Whether messages can be published and every subscription is alive."""
         return self._publisher.is_up and all(link.is_up for link in self._links)
 
-    @property
-    def can_publish(self) -> bool:
-        return self._publisher.is_up
-
     def link(self, name: str, setup: Setup) -> Link:
         """A further connection, opened now and closed with the bus."""
         link = Link(self._url, f"{self._name} {name}", setup)
