@@ -3,6 +3,7 @@
 import asyncio
 import time
 from collections.abc import Awaitable, Callable
+from contextlib import suppress
 from typing import Final
 
 from aiohttp import web
@@ -14,7 +15,7 @@ from enricher.simulator.faults import cut_off, limited, spoil
 from enricher.simulator.wire import Call, Endpoint, Provider
 
 MAX_BODY: Final = 64 * 1024
-# A call that hangs ends when its client leaves or, at last, after this many seconds.
+# A call that hangs or is held ends when its client leaves or, at last, after this many seconds.
 LONGEST_HANG: Final = 300.0
 
 Sleep = Callable[[float], Awaitable[object]]
@@ -48,6 +49,7 @@ def build(clock: Callable[[], float] = time.time, sleep: Sleep = asyncio.sleep) 
 
     async def close(_: web.Application) -> None:
         closing.set()
+        control.reset()
 
     app.on_shutdown.append(close)
     return app
@@ -87,21 +89,21 @@ def _handler(
             answer = provider.refuse(405)
         entry.endpoint = call.label
         if fault == "hang":
-            await _hang(closing)
+            await _at_most(LONGEST_HANG, closing.wait())
         if fault in {"hang", "reset"}:
             return cut_off(request)
         answer = spoil(answer, fault, provider, settings.retry_after)
         if delay:
             await sleep(delay)
+        if settings.held:
+            await _at_most(LONGEST_HANG, control.let_go(name))
         entry.status = answer.status
         return answer
 
     return handle
 
 
-async def _hang(closing: asyncio.Event) -> None:
-    try:
-        async with asyncio.timeout(LONGEST_HANG):
-            await closing.wait()
-    except TimeoutError:
-        pass
+async def _at_most(seconds: float, wait: Awaitable[object]) -> None:
+    with suppress(TimeoutError):
+        async with asyncio.timeout(seconds):
+            await wait

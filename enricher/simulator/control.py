@@ -1,5 +1,6 @@
 """What `/_control` holds: each provider's settings, its limit's window, and the log of calls."""
 
+import asyncio
 import random
 from collections import deque
 from collections.abc import Callable, Iterable
@@ -23,9 +24,10 @@ WINDOW: Final = 60.0
 class Settings(msgspec.Struct):
     """How a provider behaves.
 
-    An answer takes `latency_ms` and up to `jitter_ms` more. `fault` strikes `fault_rate` of the
-    calls. `retry_after` (seconds or an HTTP date) goes with each 429 and 503; None sends no such
-    header. Beyond `limit_per_minute` calls in any minute, the edge answers 429.
+    An answer takes `latency_ms` and up to `jitter_ms` more; while the provider is `held`, it waits
+    until it no longer is. `fault` strikes `fault_rate` of the calls. `retry_after` (seconds or an
+    HTTP date) goes with each 429 and 503; None sends no such header. Beyond `limit_per_minute`
+    calls in any minute, the edge answers 429.
     """
 
     latency_ms: int
@@ -34,6 +36,7 @@ class Settings(msgspec.Struct):
     fault_rate: float = 1.0
     retry_after: int | str | None = None
     limit_per_minute: int | None = None
+    held: bool = False
 
 
 _DELAY: Final = Annotated[int, Meta(ge=0, le=MAX_DELAY_MS)]
@@ -56,6 +59,7 @@ _FIELDS: Final[dict[str, tuple[Any, str]]] = {
         Annotated[int, Meta(ge=1, le=1_000_000)] | None,
         "deve ser um inteiro de 1 a 1000000, ou null para nenhum limite",
     ),
+    "held": (bool, "deve ser true ou false"),
 }
 
 
@@ -80,6 +84,7 @@ class Control:
         self._clock = clock
         self._providers = {provider.name: provider for provider in providers}
         self.log: deque[Entry] = deque(maxlen=LOG_LENGTH)
+        self._let_go = {name: asyncio.Event() for name in self._providers}
         self.reset()
 
     def reset(self) -> None:
@@ -91,6 +96,7 @@ class Control:
         for name, provider in self._providers.items():
             provider.forget()
             self.settings[name] = Settings(provider.latency_ms)
+            self._let_go[name].set()
             # One for each, so that concurrent calls to another provider change nothing here.
             self._dice[name] = random.Random(name)  # noqa: S311
         self._jitter = random.Random(0)  # noqa: S311
@@ -107,6 +113,10 @@ class Control:
             setattr(settings, name, value)
         if "limit_per_minute" in checked:
             self._windows[provider] = deque(maxlen=settings.limit_per_minute)
+        if settings.held:
+            self._let_go[provider].clear()
+        else:
+            self._let_go[provider].set()
         return settings
 
     def arrived(self, provider: str, method: str, endpoint: str) -> Entry:
@@ -135,6 +145,10 @@ class Control:
         if settings.fault == "none" or self._dice[provider].random() >= settings.fault_rate:
             return "none"
         return settings.fault
+
+    async def let_go(self, provider: str) -> None:
+        """Wait while the provider is held."""
+        await self._let_go[provider].wait()
 
     def delay(self, provider: str) -> float:
         """How long this call's answer takes, in seconds."""

@@ -24,7 +24,7 @@ LATENCIES = {"telegram": 150, "bridge_telefone": 450, "bridge_endereco": 900, "m
 def services(arenas: Arenas, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Services]:
     """Every service; one limit is low, so that waiting for it can be seen."""
     folder = tmp_path_factory.mktemp("logs")
-    services = Services(arenas.new(), folder, RATE_CADASTRO="1/3s")
+    services = Services(arenas.new(), folder, RATE_CADASTRO="1/6s")
     try:
         services.start()
         yield services

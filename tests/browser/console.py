@@ -81,6 +81,14 @@ class Console:
         answer = await self.page.request.put(url, data=settings)
         assert answer.ok, await answer.text()
 
+    async def hold(self, provider: str) -> None:
+        """Let a provider's answers wait, for as long as the page is looked at."""
+        await self.simulate(provider, held=True)
+
+    async def let_go(self, provider: str) -> None:
+        """Let it answer again."""
+        await self.simulate(provider, held=False)
+
     async def heal(self, latencies: Mapping[str, int]) -> None:
         """Reset the providers, and forget what the cache has."""
         await self.page.request.delete(f"{self.simulator}/_control")

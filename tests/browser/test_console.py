@@ -26,6 +26,7 @@ async def test_a_lookup_streams_row_by_row_to_its_end(console: Console) -> None:
         await route.continue_()
 
     await console.page.route("**/api/consulta-stream", hold)
+    await console.hold("bridge_endereco")
     await console.ask(CPF)
     await expect(console.row("telegram")).to_be_visible()
     assert await console.rows() == ["telegram", "endereco", "telefone", "analysis"]
@@ -36,6 +37,7 @@ async def test_a_lookup_streams_row_by_row_to_its_end(console: Console) -> None:
     await expect(console.pill).to_have_text("ao vivo")
     await expect(console.row("endereco").locator(".stage-time")).to_have_text(re.compile(r",\d s$"))
     await console.shoot("miss-streaming")
+    await console.let_go("bridge_endereco")
     await console.complete()
     await expect(console.pill).to_have_text("encerrado")
     await expect(console.row("telegram").locator(".stage-time")).to_have_text(
@@ -80,13 +82,14 @@ async def test_an_invalid_identifier_is_said_at_its_field_and_the_focus_stays(
 
 
 async def test_a_reload_in_the_middle_resumes(console: Console) -> None:
-    await console.simulate("bridge_endereco", latency_ms=2500)
+    await console.hold("bridge_endereco")
     await console.ask(CPF)
     await expect(console.row("telegram")).to_have_attribute("data-state", "good")
     address = console.page.url
     await console.page.reload()
     await expect(console.row("telegram")).to_have_attribute("data-state", "good")
     await expect(console.row("endereco")).to_have_attribute("data-state", "running")
+    await console.let_go("bridge_endereco")
     await console.complete()
     assert console.page.url == address
     assert await console.lines.count() == 6
@@ -111,13 +114,15 @@ async def test_a_lost_gateway_is_waited_for(console: Console, services: Services
             }).observe(document.getElementById("connection"), { childList: true });
         }"""
     )
-    await console.simulate("bridge_endereco", latency_ms=3500)
+    await console.hold("bridge_endereco")
     await console.ask(CPF)
     await expect(console.row("telegram")).to_have_attribute("data-state", "good")
     services.kill("gateway")
     await expect(console.pill).to_have_text("reconectando")
     await console.shoot("reconnecting")
     await asyncio.to_thread(services.start, "gateway")
+    await expect(console.pill).to_have_text("retomado")
+    await console.let_go("bridge_endereco")
     await console.complete()
     assert await console.lines.count() == 6
     pills = await console.page.evaluate("() => pills")
@@ -127,7 +132,7 @@ async def test_a_lost_gateway_is_waited_for(console: Console, services: Services
 
 
 async def test_cancelling_ends_it_and_is_no_alarm(console: Console) -> None:
-    await console.simulate("bridge_endereco", latency_ms=4000)
+    await console.hold("bridge_endereco")
     await console.ask(OTHER_CPF)
     await expect(console.row("telegram")).to_have_attribute("data-state", "good")
     await console.page.get_by_role("button", name="Cancelar").click()

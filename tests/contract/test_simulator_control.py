@@ -77,6 +77,25 @@ async def test_a_hang_never_answers(client: Client) -> None:
     await asyncio.gather(call, return_exceptions=True)
 
 
+@pytest.mark.parametrize("how", ["let go", "reset"])
+async def test_a_held_provider_answers_once_it_is_let_go(client: Client, how: str) -> None:
+    await put(client, "opencep", held=True)
+    call = asyncio.create_task(get(client, "/opencep/v1/01001000"))
+    log: list[Any] = []
+    while not log:
+        _, log = await get(client, "/_control/log")
+    # Others answer meanwhile, and a change of something else lets nothing go.
+    await get(client, "/viacep/ws/01001000/json/")
+    await put(client, "opencep", retry_after=7)
+    assert not call.done()
+    if how == "reset":
+        await client.delete("/_control")
+    else:
+        await put(client, "opencep", held=False)
+    status, body = await call
+    assert (status, body["cep"]) == (200, "01001-000")
+
+
 async def test_part_of_the_calls_fail_and_the_same_ones_after_a_reset(client: Client) -> None:
     async def statuses() -> list[int]:
         await put(client, "opencep", fault=500, fault_rate=0.5)

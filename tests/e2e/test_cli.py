@@ -95,7 +95,7 @@ async def test_a_lookup_that_ends_in_an_error_fails(services: Services, api: Api
 
 
 async def test_a_gateway_that_dies_is_waited_for(services: Services, api: Api) -> None:
-    await api.control("telegram", latency_ms=1500)
+    await api.control("telegram", held=True)
     process = await start(services, "lookup", "cpf", "--json")
     assert process.stdin is not None
     assert process.stdout is not None
@@ -104,6 +104,7 @@ async def test_a_gateway_that_dies_is_waited_for(services: Services, api: Api) -
         lines = [await process.stdout.readline()]
         await asyncio.to_thread(services.kill, "gateway")
         await asyncio.to_thread(services.start, "gateway")
+        await api.control("telegram", held=False)
         rest, error = await process.communicate()
     events = [msgspec.json.decode(line) for line in [*lines, *rest.splitlines()]]
     assert (process.returncode, error) == (0, b"")
@@ -111,7 +112,7 @@ async def test_a_gateway_that_dies_is_waited_for(services: Services, api: Api) -
 
 
 async def test_ctrl_c_is_clean(services: Services, api: Api) -> None:
-    await api.control("telegram", latency_ms=5000)
+    await api.control("telegram", held=True)
     process = await start(services, "lookup", "cpf", "--json")
     assert process.stdin is not None
     assert process.stdout is not None

@@ -144,7 +144,7 @@ async def test_a_hit_can_be_looked_at_afterwards_too(api: Api) -> None:
 
 
 async def test_a_cancelled_lookup_ends_and_asks_nobody_further(api: Api) -> None:
-    await api.control("minhareceita", latency_ms=1500)
+    await api.control("minhareceita", held=True)
     body = {"identificador": CNPJ, "tipo": "cnpj"}
     _, answer = await api.json("POST", "/api/consultas", body)
     async with api.http.get(f"{api.gateway}{answer['eventos']}") as stream:
