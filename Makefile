@@ -9,7 +9,7 @@ PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check --no-inp
 INSTALL := PYTHON="$(PYTHON)" sh deploy/local/install.sh
 
 .DEFAULT_GOAL := help
-.PHONY: help demo run test chaos bench lint lock clean servers browser
+.PHONY: help demo run test chaos bench lint lock clean servers private-servers browser
 
 help: ## show this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-7s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -20,14 +20,14 @@ demo: $(VENV)/.local servers ## stream one lookup twice, a miss and a hit, then 
 run: $(VENV)/.local servers ## the whole stack in the foreground, until Ctrl-C
 	@$(BIN)/python -m deploy.local run
 
-test: $(VENV)/.dev servers browser $(NODE)/.installed ## every test: real broker, real Redis, real browser
+test: $(VENV)/.dev private-servers browser $(NODE)/.installed ## every test: real broker, real Redis, real browser
 	$(BIN)/python -m pytest --numprocesses 3 --dist loadfile
 
-chaos: $(VENV)/.dev servers ## kill everything in turn, three times, under 2,000 lookups each
+chaos: $(VENV)/.dev private-servers ## kill everything in turn, three times, under 2,000 lookups each
 	CHAOS_LOOKUPS=$(or $(CHAOS_LOOKUPS),2000) CHAOS_ROUNDS=$(or $(CHAOS_ROUNDS),3) \
 		$(BIN)/python -m pytest tests/chaos
 
-bench: $(VENV)/.dev servers ## the benchmarks, each a ratio against a yardstick of the same run
+bench: $(VENV)/.dev private-servers ## the benchmarks, each a ratio against a yardstick of the same run
 	@$(BIN)/python -m tests.bench
 
 lint: $(VENV)/.dev ## linters, types and the import contracts
@@ -51,6 +51,9 @@ clean: ## remove the virtual environment, the local data and the caches
 
 servers:
 	@$(INSTALL) rabbitmq redis
+
+private-servers:
+	@$(INSTALL) --private rabbitmq redis
 
 browser:
 	@$(INSTALL) chromium

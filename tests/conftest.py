@@ -3,6 +3,7 @@
 They are private even where AMQP_URL and REDIS_URL are set: tests empty them and kill them.
 """
 
+import signal
 from collections.abc import AsyncIterator, Iterator
 
 import pytest
@@ -11,6 +12,9 @@ from deploy.local.servers import PrivateRabbit, PrivateRedis
 from shared.bus import Bus
 from shared.store import Store
 from tests.arena import Arena, Arenas
+
+# A shell that puts the run in the background with & has it ignore SIGINT, and all that it starts.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @pytest.fixture(scope="session")

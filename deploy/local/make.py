@@ -4,6 +4,9 @@ import os
 import signal
 import threading
 from pathlib import Path
+from typing import Final
+
+_SIGINT: Final = 1 << (signal.SIGINT - 1)
 
 
 def follow() -> None:
@@ -14,24 +17,29 @@ def follow() -> None:
     SIGKILL. Either is seen from here, and counts as SIGTERM.
     """
     make = os.getppid()
-    if not _waits_for_us(make):
+    name, caught = _look(make)
+    if name not in {"make", "gmake"}:
         return
+    # One that a shell put in the background with & ignores SIGINT from the start.
+    interruptible = caught & _SIGINT
+
+    def runs() -> bool:
+        return os.getppid() == make and _look(make)[1] & _SIGINT == interruptible
 
     def watch() -> None:
         pause = threading.Event()
-        while os.getppid() == make and _waits_for_us(make):
+        while runs():
             pause.wait(0.5)
         os.kill(os.getpid(), signal.SIGTERM)
 
     threading.Thread(target=watch, daemon=True).start()
 
 
-def _waits_for_us(parent: int) -> bool:
-    """Whether the parent is a make that has not been interrupted (by proc(5), so on Linux)."""
+def _look(process: int) -> tuple[str, int]:
+    """A process' name and the signals it catches, a bit each (by proc(5), so on Linux)."""
     try:
-        status = Path(f"/proc/{parent}/status").read_text()
+        status = Path(f"/proc/{process}/status").read_text()
     except OSError:
-        return False
+        return "", 0
     fields = dict(line.split(":\t", 1) for line in status.splitlines() if ":\t" in line)
-    interrupt = 1 << (signal.SIGINT - 1)
-    return fields["Name"] in {"make", "gmake"} and bool(int(fields["SigCgt"], 16) & interrupt)
+    return fields["Name"], int(fields["SigCgt"], 16)

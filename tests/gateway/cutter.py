@@ -39,9 +39,20 @@ class Cutter:
         await asyncio.gather(*self._tasks, return_exceptions=True)
 
     def _accept(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        assert self._server is not None
+        if not self._server.is_serving():
+            # Let in at the last moment: nobody would close it any more.
+            writer.transport.abort()
+            return
         task = asyncio.create_task(self._serve(reader, writer))
         self._tasks.add(task)
-        task.add_done_callback(self._tasks.discard)
+
+        def over(task: asyncio.Task[None]) -> None:
+            # Also of one cancelled before it could begin.
+            writer.transport.abort()
+            self._tasks.discard(task)
+
+        task.add_done_callback(over)
 
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         far_reader, far_writer = await asyncio.open_connection(self._host, self._port)
@@ -79,7 +90,6 @@ class Cutter:
             # which browsers then take for the whole of it: servers send it in one piece.
             if b"\r\n\r\n" not in told[:cut] or self._random.random() < 0.5:
                 _reset(writer)
-            writer.transport.abort()
             far_writer.transport.abort()
 
 

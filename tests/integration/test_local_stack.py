@@ -1,7 +1,6 @@
 """The local runner: all services or none, and nothing left behind, whatever ends it."""
 
 import os
-import shutil
 import signal
 import subprocess
 import sys
@@ -45,16 +44,6 @@ runner.PROCFILE = Path(sys.argv[1]) / "Procfile"
 sys.exit(runner.main(["run"]))
 """
 
-# Where somebody else's servers are named, none need be installed here.
-needs_redis = pytest.mark.skipif(
-    "REDIS_URL" in os.environ and shutil.which("redis-server") is None,
-    reason="REDIS_URL is set and no redis-server is installed",
-)
-needs_rabbitmq = pytest.mark.skipif(
-    "AMQP_URL" in os.environ and shutil.which("epmd") is None,
-    reason="AMQP_URL is set and no rabbitmq-server is installed",
-)
-
 
 def eventually(condition: Callable[[], object], seconds: float = 20) -> None:
     limit = time.monotonic() + seconds
@@ -81,7 +70,7 @@ def processes_of(folder: Path) -> list[str]:
 class Runner:
     """`python -m deploy.local run` over stand-in services."""
 
-    def __init__(self, folder: Path, *, by_make: bool = False) -> None:
+    def __init__(self, folder: Path, *, by_make: bool = False, in_background: bool = False) -> None:
         self.folder = folder
         service = folder / "service.py"
         service.write_text(SERVICE)
@@ -95,6 +84,9 @@ class Runner:
             makefile = f"run:\n\t@{sys.executable} {folder}/runner.py {folder}\n"
             (folder / "Makefile").write_text(makefile)
             command = ["make", "-f", str(folder / "Makefile"), "run"]
+        if in_background:
+            # As a shell starts what stands before an &.
+            command = ["sh", "-c", 'trap "" INT; exec "$@"', "sh", *command]
         self.output = folder / "output"
         env = os.environ | {
             "AMQP_URL": "amqp://stand-in",
@@ -157,9 +149,21 @@ def test_services_end_when_the_runner_itself_is_killed(runner: Runner) -> None:
     eventually(lambda: processes_of(runner.folder) == [])
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGKILL])
-def test_services_end_with_the_make_that_ran_them(tmp_path: Path, number: signal.Signals) -> None:
-    runner = Runner(tmp_path, by_make=True)
+@pytest.mark.parametrize(
+    ("number", "in_background"),
+    [
+        (signal.SIGINT, False),
+        (signal.SIGTERM, False),
+        (signal.SIGKILL, False),
+        # There, SIGINT is ignored by all, as a shell's & would have it.
+        (signal.SIGTERM, True),
+        (signal.SIGKILL, True),
+    ],
+)
+def test_services_end_with_the_make_that_ran_them(
+    tmp_path: Path, number: signal.Signals, in_background: bool
+) -> None:
+    runner = Runner(tmp_path, by_make=True, in_background=in_background)
     try:
         eventually(lambda: runner.says("The console:"))
         # To make alone, not to its process group as a terminal would.
@@ -220,7 +224,6 @@ def test_a_server_left_by_a_killed_run_is_ended(tmp_path: Path) -> None:
             other.kill()
 
 
-@needs_redis
 def test_redis_comes_back_after_a_crash_and_its_folder_has_one_user(tmp_path: Path) -> None:
     with PrivateRedis(tmp_path) as redis:
         url = redis.url
@@ -233,7 +236,6 @@ def test_redis_comes_back_after_a_crash_and_its_folder_has_one_user(tmp_path: Pa
     assert processes_of(tmp_path) == []
 
 
-@needs_redis
 def test_a_server_that_cannot_start_says_why_and_leaves_nothing(tmp_path: Path) -> None:
     redis = PrivateRedis(tmp_path)
     (tmp_path / "appendonlydir").write_text("in the way")
@@ -242,7 +244,6 @@ def test_a_server_that_cannot_start_says_why_and_leaves_nothing(tmp_path: Path) 
     assert processes_of(tmp_path) == []
 
 
-@needs_rabbitmq
 def test_rabbitmq_leaves_no_process_behind(tmp_path: Path) -> None:
     with PrivateRabbit(tmp_path / "a folder"):
         assert {"beam.smp", "epmd"} <= {name.split()[1] for name in processes_of(tmp_path)}
