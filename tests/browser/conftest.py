@@ -20,7 +20,7 @@ ARGUMENTS = [
 LATENCIES = {"telegram": 150, "bridge_telefone": 450, "bridge_endereco": 900, "minhareceita": 150}
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def services(arenas: Arenas, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Services]:
     """Every service; one limit is low, so that waiting for it can be seen."""
     folder = tmp_path_factory.mktemp("logs")
@@ -32,7 +32,7 @@ def services(arenas: Arenas, tmp_path_factory: pytest.TempPathFactory) -> Iterat
         services.stop()
 
 
-@pytest_asyncio.fixture(scope="session", loop_scope="session")
+@pytest_asyncio.fixture(scope="package", loop_scope="session")
 async def browser() -> AsyncIterator[Browser]:
     """One Chromium for all tests; each gets a context of its own."""
     async with async_playwright() as playwright:

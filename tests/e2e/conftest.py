@@ -1,4 +1,4 @@
-"""The whole stack as processes, once for the run, and ways to talk to it."""
+"""The whole stack as processes, once for the module, and ways to talk to it."""
 
 import asyncio
 from collections.abc import AsyncIterator, Iterator
@@ -15,7 +15,7 @@ from tests.services import Services
 PATIENCE = 60
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def services(arenas: Arenas, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Services]:
     """Every service, without rate limits, on providers that answer at once."""
     services = Services(arenas.new(), tmp_path_factory.mktemp("logs"))
