@@ -12,6 +12,7 @@ from aio_pika import DeliveryMode, Message
 from aio_pika.abc import AbstractChannel, AbstractIncomingMessage, HeadersType
 from msgspec import Struct
 
+from shared.confirms import Confirms
 from shared.errors import BusUnavailable
 from shared.link import AWAY, Link, Setup
 from shared.messages import encode
@@ -37,6 +38,7 @@ class Bus:
         self._url, self._name = url, name
         self._queues = queues
         self._publisher = Link(url, f"{name} publish", self._declare, confirms=True)
+        self._confirms = Confirms()
         self._consumers: list[Drains] = []
         self._links: list[Link] = []
         self._inspector: Link | None = None
@@ -158,7 +160,8 @@ class Bus:
         """Publish a persistent message and wait for the broker's confirm.
 
         Raises:
-            BusUnavailable: not confirmed within `timeout` seconds, refused, or no queue took it.
+            BusUnavailable: refused, no queue took it, or not confirmed while the broker confirmed
+                nothing else for `timeout` seconds either.
         """
         channel = await self._publisher.channel(timeout)
         message = Message(
@@ -172,7 +175,8 @@ class Bus:
         )
         try:
             target = await channel.get_exchange(exchange, ensure=False)
-            await target.publish(message, key, mandatory=mandatory, timeout=timeout)
+            async with self._confirms.awaited(timeout):
+                await target.publish(message, key, mandatory=mandatory)
         except AWAY as error:
             raise BusUnavailable(f"RabbitMQ did not confirm ({type(error).__name__})") from None
 
