@@ -69,7 +69,8 @@ class Asking:
         Raises:
             InvalidInput: the identifier or the stages; so nothing invalid is ever published.
             Problem: 429.
-            Unavailable: then there is no lookup, not even half of one.
+            Unavailable: then there is no lookup, not even half of one; under an Idempotency-Key
+                it is only not begun, and the repetition begins it.
         """
         return await finished(self._take_on(keep=keep))
 
@@ -80,10 +81,10 @@ class Asking:
                 await self._publish()
             elif keep:
                 await self.keep(events)
-        except (ConsultaError, Problem):
+        except (ConsultaError, Problem) as error:
             # Refused, it leaves its Idempotency-Key free for the mended request; but what this
-            # one only repeats may have been taken on.
-            if self.once and self.first:
+            # one only repeats may have been taken on, and a message without its confirm too.
+            if self.once and self.first and not isinstance(error, BusUnavailable):
                 with contextlib.suppress(StoreUnavailable):
                     await self.app[LOOKUPS].not_once(self.once)
             raise
@@ -117,9 +118,9 @@ class Asking:
         try:
             await self.app[BUS].command(REQUESTED, request, priority=asked.priority, timeout=3.0)
         except BusUnavailable:
-            # It may arrive all the same; marked like this nobody will work on it. One that was
-            # there before this try may have been promised to somebody.
-            if new:
+            # It may arrive all the same; marked like this nobody will work on it. But one that was
+            # there before this try, or that a repetition finds by its key, may be promised.
+            if new and not self.once:
                 await lookups.discard(self.task_id)
                 await self.app[QUOTAS].free(self.caller, self.task_id)
             raise

@@ -92,15 +92,40 @@ async def test_a_request_refused_over_a_field_leaves_its_key_free(
 
 
 @pytest.mark.parametrize("path", ["/api/consultas", "/api/consulta-stream"])
-async def test_a_request_refused_over_a_lost_bus_leaves_its_key_free(
-    pair: tuple[Gateway, Gateway], path: str, monkeypatch: pytest.MonkeyPatch
+async def test_a_request_refused_over_a_lost_bus_is_begun_by_its_repetition(
+    pair: tuple[Gateway, Gateway],
+    backstage: Backstage,
+    path: str,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     key = once()
     monkeypatch.setattr(pair[0].app[BUS], "command", _away)
     status, _ = await pair[0].json("POST", path, CEP, **key)
     assert status == 503
-    # Another body too: nothing was taken on under the key.
-    await pair[1].ask({**CEP, "prioridade": 9}, **key)
+    # Its message may have been stored, so under this key there is this request and no other.
+    status, problem = await pair[1].json("POST", path, {**CEP, "prioridade": 9}, **key)
+    assert (status, problem["campo"]) == (422, "Idempotency-Key")
+    await _completes(pair[1], backstage, await pair[1].ask(**key))
+
+
+async def test_the_first_that_loses_the_bus_does_not_undo_what_its_repetition_was_promised(
+    pair: tuple[Gateway, Gateway], backstage: Backstage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    key = once()
+    sent, lost = asyncio.Event(), asyncio.Event()
+
+    async def lose(*_: Any, **__: Any) -> None:
+        sent.set()
+        await lost.wait()
+        raise BusUnavailable("the test says so")
+
+    monkeypatch.setattr(pair[0].app[BUS], "command", lose)
+    first = asyncio.create_task(pair[0].json("POST", "/api/consultas", CEP, **key))
+    await sent.wait()
+    promised = await pair[1].ask(**key)
+    lost.set()
+    assert (await first)[0] == 503
+    await _completes(pair[1], backstage, promised)
 
 
 async def test_a_stream_refused_for_want_of_room_leaves_its_key_free(gateways: Gateways) -> None:
@@ -123,9 +148,7 @@ async def test_a_repetition_that_fails_harms_neither_the_lookup_nor_its_key(
         status, _ = await pair[1].json("POST", "/api/consultas", CEP, **key)
         assert status == 503
     assert (await pair[1].ask(**key))["task_id"] == first["task_id"]
-    await backstage.whole(first["task_id"])
-    status, seen = await pair[0].json("GET", f"/api/consultas/{first['task_id']}")
-    assert (status, seen["status"]) == (200, "SUCCESS")
+    await _completes(pair[0], backstage, first)
 
 
 @pytest.mark.parametrize("key", ["x" * 256, "caf\u00e9\u200b"])
@@ -134,6 +157,12 @@ async def test_a_key_that_is_no_key_is_refused_by_name(
 ) -> None:
     status, problem = await pair[0].json("POST", "/api/consultas", CEP, **{"Idempotency-Key": key})
     assert (status, problem["campo"]) == (422, "Idempotency-Key")
+
+
+async def _completes(gateway: Gateway, backstage: Backstage, asked: dict[str, Any]) -> None:
+    await backstage.whole(asked["task_id"])
+    status, seen = await gateway.json("GET", f"/api/consultas/{asked['task_id']}")
+    assert (status, seen["status"]) == (200, "SUCCESS")
 
 
 async def _away(*_: Any, **__: Any) -> None:
