@@ -71,12 +71,12 @@ class Window:
         return self._slow_ones / len(self._calls) if self._calls else 0.0
 
     def percentile(self, share: float) -> float | None:
-        """Seconds that this share of the latest calls stayed within; None if there are few."""
+        """Seconds that this share (below 1) of the latest calls stayed within; None if few."""
         self._forget()
         recent = sorted(call.duration for call in islice(reversed(self._calls), _RECENT))
         if len(recent) < _ENOUGH:
             return None
-        return recent[min(len(recent) - 1, int(share * len(recent)))]
+        return recent[int(share * len(recent))]
 
     def _forget(self) -> None:
         edge = self._clock() - self._seconds

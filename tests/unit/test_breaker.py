@@ -270,6 +270,21 @@ def test_what_would_fail_every_call_opens_it_at_once(error: Failure) -> None:
     run(main())
 
 
+def test_nobody_waits_for_what_ends_too_late_or_for_an_operator() -> None:
+    async def main() -> None:
+        circuit = breaker()
+        assert (await circuit.ready(0), circuit.report().reopens) == (True, None)
+        await feed(circuit, RateLimited(30))
+        assert circuit.report().reopens is not None
+        assert (await circuit.ready(29), now()) == (False, 0)
+        assert (await circuit.ready(30), now()) == (True, 30)
+        assert (circuit.state, circuit.report().reopens) == ("MEIO_ABERTO", None)
+        circuit.forced = "ABERTO"
+        assert (await circuit.ready(5), now()) == (False, 30)
+
+    run(main())
+
+
 def test_an_operator_holds_it_open_or_closed() -> None:
     async def main() -> None:
         circuit = breaker()

@@ -2,6 +2,8 @@
 
 import asyncio
 
+import pytest
+
 from enricher.breaker import Breaker
 from enricher.budget import RetryBudget
 from enricher.call import Guarded
@@ -78,6 +80,28 @@ def test_a_hedge_that_fails_leaves_the_first_its_time() -> None:
         told, attempts = await chained(first, link(broken))
         assert (told, attempts) == ("slow", [("broken", "server_error")])
         assert len(broken.calls) == 1
+
+    run(main())
+
+
+def test_a_first_that_fails_leaves_the_hedge_its_time() -> None:
+    async def main() -> None:
+        # One that the second may still contradict: it says so of everybody in an outage.
+        first = link(Scripted([NotFound(confirmed=False)], latency=1, name="first"))
+        await known(first)
+        told = await chained(first, link(Scripted(latency=2, name="second")))
+        assert told == ("second", [("first", "not_found")])
+        assert now() == pytest.approx(2.29)
+
+    run(main())
+
+
+def test_what_the_hedge_says_for_sure_is_not_the_first_s_word() -> None:
+    async def main() -> None:
+        first = link(Scripted(latency=2, name="first"))
+        await known(first)
+        told, _ = await chained(first, link(Scripted([NotFound()], latency=0.1, name="second")))
+        assert (told, now()) == ("first", 2)
 
     run(main())
 

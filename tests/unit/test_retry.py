@@ -59,6 +59,16 @@ def test_the_pauses_are_of_one_two_four_and_eight_seconds_at_most() -> None:
     assert Guarded(Scripted(), Breaker("test")).jitter is backoff.full_jitter
 
 
+def test_a_pause_is_cut_short_so_that_one_more_call_fits_before_the_deadline() -> None:
+    async def main() -> None:
+        provider = Scripted(OUTAGES * 2)
+        link = guarded(provider, policy=NEVER, jitter=lambda longest: longest)
+        await asked(link, deadline=6, alone=True)
+        assert provider.calls == [0, 1, 3, 6 - LAST_CALL]
+
+    run(main())
+
+
 @settings(max_examples=200, deadline=None)
 @given(
     outcomes=st.lists(st.sampled_from([*OUTAGES, *VERDICTS, ANSWER]), max_size=8),
