@@ -6,14 +6,11 @@ said to take (simulated). The circuit is open when the second kind is measured.
 
 import asyncio
 import statistics
-import tempfile
 from collections.abc import Iterable
-from pathlib import Path
 
 import aiohttp
 
-from deploy.local.servers import PrivateRabbit, PrivateRedis
-from tests.arena import Arenas
+from tests.bench._stand import running
 from tests.e2e.availability import Outcome, measured
 from tests.e2e.conftest import PROVIDERS, Api
 from tests.services import Services
@@ -27,15 +24,8 @@ CONCURRENCY = 6
 
 def main() -> None:
     """Run and print."""
-    with tempfile.TemporaryDirectory() as name:
-        folder = Path(name)
-        with PrivateRabbit(folder / "rabbit") as rabbit, PrivateRedis(folder / "redis") as redis:
-            services = Services(Arenas(rabbit, redis).new(), folder)
-            try:
-                services.start()
-                asyncio.run(_measure(services))
-            finally:
-                services.stop()
+    with running() as services:
+        asyncio.run(_measure(services))
 
 
 async def _measure(services: Services) -> None:

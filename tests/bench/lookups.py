@@ -6,15 +6,12 @@ one after the other, with 25 workers, measured in the same run against the same 
 
 import asyncio
 import statistics
-import tempfile
 import time
 from collections.abc import Awaitable, Callable
-from pathlib import Path
 
 import aiohttp
 
-from deploy.local.servers import PrivateRabbit, PrivateRedis
-from tests.arena import Arenas
+from tests.bench._stand import running
 from tests.services import Services
 from tests.subjects import cpfs
 
@@ -27,15 +24,8 @@ BRIDGES = ("telegram", "bridge_endereco", "bridge_telefone")
 
 def main() -> None:
     """Run and print."""
-    with tempfile.TemporaryDirectory() as name:
-        folder = Path(name)
-        with PrivateRabbit(folder / "rabbit") as rabbit, PrivateRedis(folder / "redis") as redis:
-            services = Services(Arenas(rabbit, redis).new(), folder)
-            try:
-                services.start()
-                asyncio.run(_measure(services))
-            finally:
-                services.stop()
+    with running() as services:
+        asyncio.run(_measure(services))
 
 
 async def _measure(services: Services) -> None:

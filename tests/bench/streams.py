@@ -7,7 +7,6 @@ aiohttp's streams open, measured in the same run. The kernel's part of a socket 
 import asyncio
 import statistics
 import sys
-import tempfile
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
@@ -17,13 +16,12 @@ from typing import TypeVar
 import aiohttp
 
 from deploy.local.ports import free_port
-from deploy.local.servers import PrivateRabbit, PrivateRedis
 from shared.bus import Bus
 from shared.lookups import Lookups
 from shared.reporter import Reporter, event
 from shared.store import Store
-from tests.arena import Arenas
 from tests.bench._listeners import Tally, deaf, hang_up, listen
+from tests.bench._stand import running
 from tests.gateway.backstage import Backstage
 from tests.services import ROOT, Services
 
@@ -44,16 +42,8 @@ PATIENCE = 120.0
 
 def main() -> None:
     """Run and print."""
-    with tempfile.TemporaryDirectory() as name:
-        folder = Path(name)
-        with PrivateRabbit(folder / "rabbit") as rabbit, PrivateRedis(folder / "redis") as redis:
-            arena = Arenas(rabbit, redis).new()
-            services = Services(arena, folder, MAX_STREAMS_PER_CLIENT="20000")
-            try:
-                services.start("gateway")
-                asyncio.run(_measure(services))
-            finally:
-                services.stop()
+    with running("gateway", MAX_STREAMS_PER_CLIENT="20000") as services:
+        asyncio.run(_measure(services))
 
 
 async def _measure(services: Services) -> None:
