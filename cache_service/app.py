@@ -20,6 +20,7 @@ from shared.orders import Orders
 from shared.queues import Queues
 from shared.reporter import Reporter
 from shared.schedule import Scheduler
+from shared.tasks import end
 from shared.topology import ANALYZED, DEADLINE, REQUESTED
 from shared.topology import JOBS as JOB_REQUESTED
 
@@ -53,9 +54,7 @@ def build(settings: Settings) -> web.Application:
             asyncio.create_task(Sweeper(bus, lookups).run()),
         ]
         yield
-        for task in running:
-            task.cancel()
-        await asyncio.gather(*running, return_exceptions=True)
+        await end(running)
 
     app.cleanup_ctx.append(consumers)
     return app

@@ -28,6 +28,7 @@ from shared.intake import take
 from shared.messages import Stage
 from shared.orders import Orders
 from shared.reporter import Reporter
+from shared.tasks import end
 from shared.topology import STAGE_QUEUES
 
 
@@ -77,9 +78,7 @@ def build(settings: Settings, stage: Stage) -> web.Application:
             yield
             # Before the session closes under them.
             await bus.drain()
-            for ticker in tickers:
-                ticker.cancel()
-            await asyncio.gather(*tickers, return_exceptions=True)
+            await end(tickers)
 
     app.cleanup_ctx.append(consumers)
     return app

@@ -23,6 +23,7 @@ from shared.keys import Keys
 from shared.messages import MAX_BODY
 from shared.queues import Queues
 from shared.reporter import Reporter
+from shared.tasks import end
 
 log = logging.getLogger(__name__)
 
@@ -67,9 +68,7 @@ def _parts(settings: Settings, keys: Keys | None):  # type: ignore[no-untyped-de
         if keys is not None:
             tickers.append(asyncio.create_task(_watch(keys)))
         yield
-        for ticker in tickers:
-            ticker.cancel()
-        await asyncio.gather(*tickers, return_exceptions=True)
+        await end(tickers)
 
     return parts
 

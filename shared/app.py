@@ -7,6 +7,7 @@ enters them in order at start and leaves them in reverse at the end.
 import asyncio
 import gc
 import logging
+import os
 import signal
 import sys
 from collections.abc import AsyncIterator, Callable
@@ -27,6 +28,7 @@ from shared.ops import READY, ops_application
 from shared.patience import patience
 from shared.settings import Common
 from shared.store import Store
+from shared.tasks import end, waiting
 from shared.workers import Workers
 
 STORE: Final = web.AppKey("store", Store)
@@ -34,6 +36,8 @@ BUS: Final = web.AppKey("bus", Bus)
 CACHE: Final = web.AppKey("cache", Cache)
 LOOKUPS: Final = web.AppKey("lookups", Lookups)
 LIMITER: Final = web.AppKey("limiter", Limiter)
+# Longer than any drain, shorter than supervisors usually wait before they kill.
+END_S: Final = 28.0
 
 
 def base(settings: Common, name: str, **options: Any) -> web.Application:
@@ -54,8 +58,7 @@ def base(settings: Common, name: str, **options: Any) -> web.Application:
             app[READY]["rabbitmq"] = _bus_check(bus)
             beat = asyncio.create_task(Workers(store).beat(name))
             yield
-            beat.cancel()
-            await asyncio.gather(beat, return_exceptions=True)
+            await end([beat])
 
     app.cleanup_ctx.append(servers)
     return app
@@ -113,7 +116,7 @@ async def _serve(app: web.Application, ops_address: Address, address: Address | 
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stop.set)
     async with AsyncExitStack() as stack:
-        ops = web.AppRunner(ops_application(app), access_log=None)
+        ops = web.AppRunner(ops_application(app), access_log=None, shutdown_timeout=1)
         runner = runner_of(app)
         # Left in reverse: readiness fails first, and is still answered while the rest ends.
         await ops.setup()
@@ -127,6 +130,14 @@ async def _serve(app: web.Application, ops_address: Address, address: Address | 
         logging.getLogger(__name__).info("started", extra={"ops_port": ops_address.port})
         await stop.wait()
         app[READY]["stopping"] = _no
+        loop.call_later(END_S, _give_up)
+
+
+def _give_up() -> None:
+    """End at once. What was in hand comes back to its queue, as after any crash."""
+    waits = sorted(map(waiting, asyncio.all_tasks()))
+    logging.getLogger(__name__).error("did not end in time", extra={"tasks": waits})
+    os._exit(1)
 
 
 def runner_of(app: web.Application) -> web.AppRunner:

@@ -20,6 +20,7 @@ from shared.bus import Bus
 from shared.errors import Unavailable, Undecodable
 from shared.link import LONGEST_PAUSE, settle
 from shared.messages import decode, now
+from shared.tasks import end
 from shared.topology import DEAD, Queue, delay_route
 
 log = logging.getLogger(__name__)
@@ -164,9 +165,7 @@ async def finish(running: set[asyncio.Task[None]]) -> None:
     """Let handlers end, and cancel those that take too long: their messages come back."""
     if running:
         _, late = await asyncio.wait(running, timeout=DRAIN_TIMEOUT)
-        for task in late:
-            task.cancel()
-        await asyncio.gather(*late, return_exceptions=True)
+        await end(late)
 
 
 def _attempt(headers: HeadersType) -> int:

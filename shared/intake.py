@@ -23,6 +23,7 @@ from shared.consumer import Consumer, Delivery, Disposal, finish
 from shared.errors import StoreUnavailable
 from shared.limits import Limit, Limiter, Permit
 from shared.link import settle
+from shared.tasks import end
 from shared.topology import Queue
 
 log = logging.getLogger(__name__)
@@ -69,8 +70,7 @@ class Intake:
 
     async def _end_loop(self) -> None:
         if self._loop is not None:
-            self._loop.cancel()
-            await asyncio.gather(self._loop, return_exceptions=True)
+            await end([self._loop])
 
     async def _take(self, queue: AbstractQueue) -> None:
         """Until the channel ends: wait for work, then for a permit, then take what is first."""

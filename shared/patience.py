@@ -13,6 +13,8 @@ from typing import Final
 from aiohttp import web
 from aiohttp.web_protocol import RequestHandler
 
+from shared.tasks import end
+
 # For the first request's line and headers.
 HEADER_S: Final = 10.0
 TICK_S: Final = 1.0
@@ -23,8 +25,7 @@ async def patience(runner: web.AppRunner) -> AsyncIterator[None]:
     """Close connections whose first request does not come in time, until the block ends."""
     ticker = asyncio.create_task(_close_silent(runner))
     yield
-    ticker.cancel()
-    await asyncio.gather(ticker, return_exceptions=True)
+    await end([ticker])
 
 
 async def _close_silent(runner: web.AppRunner) -> None:

@@ -63,15 +63,17 @@ class Services:
         process.wait(30)
 
     def stop(self) -> None:
-        """End all of them, and complain of one that does not end in time."""
+        """End all of them, and complain of one that does not end in good order."""
         for process in self._processes.values():
             process.terminate()
         try:
-            for process in self._processes.values():
-                process.wait(40)
+            codes = {name: process.wait(40) for name, process in self._processes.items()}
+            for name, code in codes.items():
+                assert code == 0, f"{name} ended with {code}:\n{self.log(name)[-2000:]}"
         finally:
             for process in self._processes.values():
                 process.kill()
+                process.wait()
             self._processes.clear()
 
     def ops(self, name: str, path: str) -> str:
