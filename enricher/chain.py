@@ -10,6 +10,7 @@ from enricher.call import Guarded, Latest, Terms, Wanted
 from enricher.failures import (
     Blocked,
     CircuitOpen,
+    CutShort,
     Failure,
     NotConfigured,
     NotFound,
@@ -105,7 +106,7 @@ def _outcome(failure: Failure) -> Outcome:
             return "bloqueado"
         case NotConfigured():
             return "nao_configurado"
-        case OutOfTime():
+        case OutOfTime() | CutShort():
             return "expirado"
         case RateLimited() | OutOfQuota() | CircuitOpen(cause="rate_limited"):
             return "limitado"

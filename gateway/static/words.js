@@ -75,6 +75,7 @@ const REASONS = {
   not_called: "não chamado",
   rate_limited: "limite atingido",
   circuit_open: "circuito aberto",
+  cut_short: "o prazo acabou antes da resposta",
   outage: "fora do ar",
   server_error: "erro da fonte",
   timeout: "tempo esgotado",

@@ -105,7 +105,12 @@ class Enricher:
         )
 
     async def lookup(
-        self, value: str, *, of: tuple[Kind, str] | None = None, before: Sequence[Event] = ()
+        self,
+        value: str,
+        *,
+        of: tuple[Kind, str] | None = None,
+        before: Sequence[Event] = (),
+        within: float = 60,
     ) -> Event:
         """Do the stage of one lookup, and return its event.
 
@@ -113,11 +118,12 @@ class Enricher:
             value: what the stage looks up.
             of: the lookup's own kind and identifier, where that is another.
             before: stages of the lookup that have ended.
+            within: the lookup's `prazo`, in seconds.
         """
         kind, identifier = of or (self.kind, value)
         digest = self.cache.digest(kind, identifier)
         order = StageRequested(
-            flight=await self._flight(kind, identifier, digest),
+            flight=await self._flight(kind, identifier, digest, within),
             order=uuid4().hex,
             stage=self.stage,
             kind=kind,
@@ -133,9 +139,9 @@ class Enricher:
         [told] = [event for event in log if event.type == self.stage]
         return told
 
-    async def _flight(self, kind: Kind, identifier: str, digest: str) -> str:
+    async def _flight(self, kind: Kind, identifier: str, digest: str, within: float) -> str:
         request = Requested(identifier=identifier, kind=kind, task_id=str(uuid4()), origin="tests")
-        deadline = time.time() + 60
+        deadline = time.time() + within
         wanted: list[Stage] = [self.stage]
         first = started(kind, wanted)
         plan = await self.lookups.plan(request, digest, uuid4().hex, wanted, deadline, first)

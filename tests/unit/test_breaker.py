@@ -12,6 +12,7 @@ from enricher.failures import (
     Blocked,
     Challenged,
     CircuitOpen,
+    CutShort,
     Failure,
     NotFound,
     RateLimited,
@@ -75,7 +76,7 @@ def test_an_answer_begins_the_count_anew_but_an_ignored_error_does_not() -> None
             circuit = breaker()
             await feed(circuit, *[ServerError("500")] * 4, answer, *[ServerError("500")] * 4)
             assert circuit.state == "FECHADO"
-        for ignored in (NotFound(confirmed=False), Rejected("400")):
+        for ignored in (NotFound(confirmed=False), Rejected("400"), CutShort("up")):
             circuit = breaker()
             await feed(circuit, *[ServerError("500")] * 4, ignored, ServerError("500"))
             assert circuit.state == "ABERTO"
@@ -172,6 +173,7 @@ async def opened(circuit: Breaker) -> None:
         (Challenged("403"), "ABERTO"),
         (NotFound(confirmed=False), "MEIO_ABERTO"),
         (Rejected("400"), "MEIO_ABERTO"),
+        (CutShort("up"), "MEIO_ABERTO"),
         (asyncio.CancelledError(), "MEIO_ABERTO"),
     ],
 )
@@ -203,6 +205,64 @@ def test_of_two_hundred_calls_at_half_open_one_is_made(error: Exception | None, 
 
     run(main())
     assert made == 1
+
+
+def test_calls_cut_short_leave_no_trace() -> None:
+    async def main() -> None:
+        circuit = breaker()
+        await feed(circuit, *[CutShort("up")] * 100, after=0.8)
+        assert (circuit.state, circuit.failures, circuit.successes) == ("FECHADO", 0, 0)
+        assert (circuit.window.timed, circuit.window.percentile(0.95)) == (0, None)
+        # Even where they had been slow by then.
+        await asyncio.gather(
+            *(feed(circuit, CutShort("up"), after=9) for _ in range(100)), feed(circuit, None)
+        )
+        assert circuit.state == "FECHADO"
+
+    run(main())
+
+
+def test_a_probe_cut_short_changes_neither_the_state_nor_the_open_times() -> None:
+    async def main() -> None:
+        circuit = breaker()
+        await opened(circuit)
+        await feed(circuit, *[CutShort("up")] * 9, after=0.8)
+        assert circuit.state == "MEIO_ABERTO"
+        await feed(circuit, ServerError("500"))
+        assert circuit.retry_in == 10
+
+    run(main())
+
+
+def test_hurried_calls_leave_the_probe_to_one_with_more_time_but_not_for_ever() -> None:
+    async def main() -> None:
+        circuit = breaker()
+        await opened(circuit)
+        with pytest.raises(CircuitOpen) as refused:
+            await circuit.call(works(), hurried=True)
+        assert (refused.value.retry_in, circuit.retry_in) == (5, 0)
+        assert (await circuit.ready(4, hurried=True), await circuit.ready(0)) == (False, True)
+        await asyncio.sleep(5)
+        with pytest.raises(CutShort):
+            await circuit.call(fails(CutShort("up"), 0.8), hurried=True)
+        # One after the other they would prove nothing, and nobody else would have a turn.
+        assert (circuit.wait(hurried=True), circuit.retry_in) == (5, 0)
+        await asyncio.sleep(5)
+        assert await circuit.call(works(0.5), hurried=True) == "answer"
+        assert circuit.state == "FECHADO"
+
+    run(main())
+
+
+def test_the_end_of_a_pause_is_everybody_s() -> None:
+    async def main() -> None:
+        circuit = breaker()
+        await feed(circuit, RateLimited(3))
+        assert circuit.wait(hurried=True) == 3
+        await asyncio.sleep(3)
+        assert await circuit.call(works(), hurried=True) == "answer"
+
+    run(main())
 
 
 def test_a_cancelled_probe_gives_its_lease_back() -> None:
