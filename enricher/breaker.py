@@ -32,6 +32,7 @@ from enricher.failures import (
     CutShort,
     Outage,
     RateLimited,
+    Unavailable,
     is_outage,
 )
 from enricher.policy import Policy, spread
@@ -180,6 +181,9 @@ class Breaker(CircuitBreakerListener):  # type: ignore[misc]  # untyped package
             outcome = await self._make(function)
             if probe and isinstance(outcome, CutShort):
                 self._kept_until = self._clock() + self.policy.probe_grace
+            elif isinstance(outcome, Unavailable) and not self.forced:
+                # Counted by now: what it opened by itself may be longer.
+                self._open(outcome.reason, outcome.retry_after)
         finally:
             if probe or self._untold:
                 # To the end, even where this call is cancelled: the others wait for it.

@@ -23,6 +23,7 @@ from enricher.failures import (
     OutOfTime,
     RateLimited,
     TimedOut,
+    Unavailable,
 )
 from enricher.permits import Permits
 from enricher.providers.base import Answer, Provider, Query
@@ -86,14 +87,15 @@ class Guarded:
         Raises:
             Failure: the last one, or CircuitOpen.
         """
-        was_limited = False
+        came_back = False
         while True:
             try:
                 return await self._retry(query, permits, terms)
-            except RateLimited:
-                if was_limited:
+            except (RateLimited, Unavailable) as failure:
+                # A call that failed for another reason than its number may have been billed.
+                if came_back or (self.provider.billed and isinstance(failure, Outage)):
                     raise
-                was_limited = True
+                came_back = True
                 if not await self._come_back(permits, terms):
                     raise
             except CircuitOpen as circuit:
@@ -124,6 +126,7 @@ class Guarded:
             return (
                 # A call that broke off may have been carried out, and billed, all the same.
                 self.provider.billed
+                or isinstance(failed, Unavailable)
                 or self.breaker.retry_in > 0
                 or self.budget.is_spent
                 or self._spare(terms) <= 0

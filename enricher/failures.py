@@ -16,6 +16,7 @@ Failure
 ├── RateLimited     429: it says when to come back
 └── Outage          the provider's fault, and the one class that feeds the breaker
     ├── ServerError     5xx
+    │   └── Unavailable     503 that says when to come back
     ├── TimedOut        no answer in its own time; the call may have been carried out, and billed
     ├── Disconnected    refused, reset or cut off
     └── Malformed       an answer that is not what its format promises
@@ -114,6 +115,16 @@ class ServerError(Outage):
     reason = "server_error"
 
 
+class Unavailable(ServerError):
+    """`retry_after` seconds, as the provider said: no call is made before."""
+
+    reason = "unavailable"
+
+    def __init__(self, retry_after: float) -> None:
+        super().__init__("status 503")
+        self.retry_after = retry_after
+
+
 class TimedOut(Outage):
     reason = "timeout"
 
@@ -126,8 +137,8 @@ class Malformed(Outage):
     reason = "malformed"
 
 
-# Why a circuit is open that a provider asked for itself: it is not failing.
-PAUSES: Final = frozenset({RateLimited.reason})
+# Why a circuit is open because its provider said when to come back.
+PAUSES: Final = frozenset({RateLimited.reason, Unavailable.reason})
 
 
 def is_outage(outcome: Any) -> bool | None:

@@ -78,6 +78,7 @@ const REASONS = {
   cut_short: "o prazo acabou antes da resposta",
   outage: "fora do ar",
   server_error: "erro da fonte",
+  unavailable: "fora do ar por ora",
   timeout: "tempo esgotado",
   disconnected: "conexão caiu",
   malformed: "resposta ilegível",

@@ -46,7 +46,7 @@ ROWS = [
     Row({"fault": "429"}, "rate_limited", 1, "rate_limited", "limitado"),
     Row({"fault": "500"}, "server_error", 5, "server_error", "indisponivel"),
     Row({"fault": "503"}, "server_error", 5, "server_error", "indisponivel"),
-    Row({"fault": "503", "retry_after": 2}, "server_error", 5, "server_error", "indisponivel"),
+    Row({"fault": "503", "retry_after": 30}, "unavailable", 1, "unavailable", "indisponivel"),
     Row({"fault": "hang"}, "timeout", 5, "timeout", "indisponivel"),
     Row({"fault": "reset"}, "disconnected", 5, "disconnected", "indisponivel"),
     Row({"fault": "malformed"}, "malformed", 5, "malformed", "indisponivel"),

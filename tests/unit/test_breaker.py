@@ -19,6 +19,7 @@ from enricher.failures import (
     Rejected,
     ServerError,
     TimedOut,
+    Unavailable,
 )
 from tests.virtual_time import now, run
 
@@ -306,6 +307,40 @@ def test_a_pause_lasts_as_long_as_the_provider_says_and_is_no_failure_of_it() ->
         await asyncio.sleep(2)
         await feed(circuit, None, *[ServerError("500")] * 5)
         assert circuit.retry_in == 5
+
+    run(main())
+
+
+def test_an_outage_that_says_when_it_ends_is_counted_and_waited_out() -> None:
+    async def main() -> None:
+        circuit = breaker()
+        await feed(circuit, Unavailable(30))
+        assert (circuit.state, circuit.cause, circuit.retry_in) == ("ABERTO", "unavailable", 30)
+        assert (circuit.failures, circuit.window.failure_rate) == (1, 1)
+        await asyncio.sleep(30)
+        # A probe that fails so is a probe that fails: of the two times the longer one counts.
+        await feed(circuit, Unavailable(1))
+        assert (circuit.state, circuit.cause, circuit.retry_in) == ("ABERTO", "unavailable", 5)
+        await asyncio.sleep(5)
+        await feed(circuit, Unavailable(40))
+        assert circuit.retry_in == 40
+        await asyncio.sleep(40)
+        await feed(circuit, ServerError("500"))
+        assert (circuit.cause, circuit.retry_in) == ("server_error", 20)
+
+    run(main())
+
+
+def test_of_several_outages_in_a_row_the_longest_word_counts() -> None:
+    async def main() -> None:
+        circuit = breaker()
+        calls = [fails(Unavailable(pause), 1) for pause in (3, 1, 2, 2, 1)]
+        await asyncio.gather(*map(circuit.call, calls), return_exceptions=True)
+        assert (circuit.state, circuit.retry_in, circuit.failures) == ("ABERTO", 3, 5)
+        circuit.forced = "FECHADO"
+        await feed(circuit, Unavailable(60))
+        circuit.forced = ""
+        assert circuit.retry_in == 3
 
     run(main())
 

@@ -18,6 +18,7 @@ from enricher.failures import (
     RateLimited,
     Rejected,
     ServerError,
+    Unavailable,
 )
 from enricher.policy import Policy
 
@@ -32,6 +33,7 @@ OUTCOMES: dict[str, Failure | None] = {
     "refused": Rejected("400"),
     "cut short": CutShort("up"),
     "limited": RateLimited(7),
+    "unavailable": Unavailable(7),
     "credential": BadCredential("401"),
 }
 
@@ -92,7 +94,9 @@ class Model:
         self.probe, self.lease_until = None, 0.0
 
     def ended(self, call: Begun, outcome: str) -> None:
-        verdict = {"answer": False, "absent": False, "outage": True}.get(outcome)
+        verdict = {"answer": False, "absent": False, "outage": True, "unavailable": True}.get(
+            outcome
+        )
         on_time = call.era == self.era
         if verdict is not None:
             self.seen.append((self.now, verdict))
@@ -102,6 +106,8 @@ class Model:
             self.open(POLICY.longest)
         elif on_time and verdict is not None:
             self.judge(failed=verdict)
+        if outcome == "unavailable":
+            self.open(7)
         if call.probe and outcome == "cut short":
             self.kept_until = self.now + POLICY.probe_grace
         if self.probe is call:

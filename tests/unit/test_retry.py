@@ -34,6 +34,7 @@ from enricher.failures import (
     Rejected,
     ServerError,
     TimedOut,
+    Unavailable,
 )
 from enricher.policy import Policy
 from enricher.providers.base import Answer
@@ -247,6 +248,33 @@ def test_the_only_provider_s_short_pause_is_waited_for_and_told() -> None:
         assert await link.ask(QUERY, permits(told), terms(alone=True)) is ANSWER
         assert provider.calls == [0, 3]
         assert told == [3]
+
+    run(main())
+
+
+def test_the_only_provider_is_called_again_when_it_said_it_would_be_back() -> None:
+    async def main() -> None:
+        provider = Scripted([Unavailable(3)])
+        link, told = guarded(provider), list[float]()
+        first = asyncio.create_task(link.ask(QUERY, permits(told), terms(alone=True)))
+        await asyncio.sleep(1)
+        # Whoever comes meanwhile waits as well.
+        assert await asked(link, alone=True) is ANSWER
+        assert await first is ANSWER
+        assert (provider.calls, told) == ([0, 3, 3], [3])
+
+    run(main())
+
+
+@pytest.mark.parametrize("billed", [False, True])
+def test_it_is_not_where_the_first_call_may_have_been_billed_or_another_can_be_asked(
+    billed: bool,
+) -> None:
+    async def main() -> None:
+        provider = Scripted([Unavailable(3)])
+        provider.__dict__["billed"] = billed
+        assert isinstance(await asked(guarded(provider), alone=billed), Unavailable)
+        assert (provider.calls, now()) == ([0], 0)
 
     run(main())
 
