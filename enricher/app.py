@@ -8,6 +8,7 @@ from contextlib import suppress
 from aiohttp import web
 
 from enricher.call import Guarded
+from enricher.calling.extra import Extra
 from enricher.circuits import Circuits
 from enricher.fallback import Fallback
 from enricher.handlers import Handlers
@@ -45,7 +46,10 @@ def build(settings: Settings, stage: Stage) -> web.Application:
             reporter = Reporter(bus, lookups)
             brasilapi = providers[BrasilApi.name]
             assert isinstance(brasilapi, BrasilApi)  # noqa: S101 - what its name stands for
-            reference = Reference(cache, brasilapi, circuits.of(brasilapi.name, brasilapi.timeout))
+            limit = settings.of[STAGE_QUEUES[stage].name]
+            circuit = circuits.of(brasilapi.name, brasilapi.timeout)
+            extra = Extra(brasilapi, circuit, limiter, limit)
+            reference = Reference(cache, brasilapi, extra)
             handlers = Handlers(
                 stage=stage,
                 queue=STAGE_QUEUES[stage],
@@ -72,7 +76,7 @@ def build(settings: Settings, stage: Stage) -> web.Application:
                 STAGE_QUEUES[stage],
                 handlers.on_stage_requested,
                 limiter,
-                settings.of[STAGE_QUEUES[stage].name],
+                limit,
                 concurrency=settings.enricher_concurrency,
             )
             yield

@@ -17,11 +17,13 @@ from enricher.breaker import Breaker
 from enricher.budget import RetryBudget
 from enricher.failures import (
     PAUSES,
+    BadCredential,
     CircuitOpen,
     CutShort,
     Outage,
     OutOfTime,
     RateLimited,
+    StaleCredential,
     TimedOut,
     Unavailable,
 )
@@ -112,7 +114,10 @@ class Guarded:
         async def attempt() -> Answer:
             nonlocal failed
             try:
-                return await self._once(query, permits, terms)
+                try:
+                    return await self._once(query, permits, terms)
+                except StaleCredential:
+                    return await self._once(query, permits, terms, renewed=True)
             except CircuitOpen:
                 # It opened during the pause: the failure before says more.
                 if failed is None:
@@ -160,7 +165,9 @@ class Guarded:
             await permits.on_wait(self.clock() + wait)
         return await self.breaker.ready(patience, hurried=hurried) and await terms.wanted()
 
-    async def _once(self, query: Query, permits: Permits, terms: Terms) -> Answer:
+    async def _once(
+        self, query: Query, permits: Permits, terms: Terms, *, renewed: bool = False
+    ) -> Answer:
         self.breaker.check(hurried=self._hurried(terms))
         # Where somebody else can be asked, nobody waits for this credential's quota.
         quota = await permits.quota(self.provider.rate, terms.deadline if terms.alone else 0)
@@ -175,7 +182,12 @@ class Guarded:
             async def fetch() -> Answer:
                 for permit in granted:
                     permit.used = True
-                return await self._in_time(self.provider.fetch(query), terms)
+                try:
+                    return await self._in_time(self.provider.fetch(query), terms)
+                except StaleCredential as stale:
+                    if renewed:
+                        raise BadCredential("a fresh one is refused too") from stale
+                    raise
 
             return await self.breaker.call(fetch, hurried=self._hurried(terms))
         finally:

@@ -5,6 +5,7 @@ Failure
 ├── Rejected        it refuses this very value (400, 422): asking again cannot help
 ├── Blocked         it may not tell (a minor's data): final, no other provider is asked
 ├── NotConfigured   its operator gave no address or key
+├── StaleCredential the token it was asked with is good no more: to be asked again at once, once
 ├── BadCredential   401 or 403: every call would fail alike until the key is mended
 ├── Challenged      an edge answered in its place with a web page; every call would fail alike
 ├── Outrun          another provider, asked beside it because it was slow, was faster
@@ -54,6 +55,10 @@ class Blocked(Failure):
 
 class NotConfigured(Failure):
     reason = "not_configured"
+
+
+class StaleCredential(Failure):
+    reason = "stale_credential"
 
 
 class BadCredential(Failure):

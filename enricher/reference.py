@@ -11,7 +11,7 @@ from typing import Any, Final
 
 from msgspec.structs import replace
 
-from enricher.breaker import Breaker
+from enricher.calling.extra import Extra
 from enricher.failures import Failure
 from enricher.providers.brasilapi import BrasilApi
 from shared.cache import Cache, Entry
@@ -30,9 +30,9 @@ PATIENCE: Final = 0.25
 class Reference:
     """What one enricher knows of addresses and area codes."""
 
-    def __init__(self, cache: Cache, brasilapi: BrasilApi, breaker: Breaker) -> None:
+    def __init__(self, cache: Cache, brasilapi: BrasilApi, extra: Extra) -> None:
         self._cache = cache
-        self._brasilapi, self._breaker = brasilapi, breaker
+        self._brasilapi, self._extra = brasilapi, extra
         self._cities: Callable[[str], Awaitable[Any]] = cached(cache, "ddd", "cidades")(
             self._fetch_cities
         )
@@ -77,7 +77,7 @@ class Reference:
         return {"state": state, "cities": cities}
 
     async def _fetch_cities(self, area_code: str) -> tuple[str, list[str]]:
-        return await self._breaker.call(lambda: self._brasilapi.cities(area_code))
+        return await self._extra.call(lambda: self._brasilapi.cities(area_code))
 
 
 def is_reference(order: StageRequested) -> bool:

@@ -100,5 +100,7 @@ class Provider(ABC):
         """Make one call.
 
         Raises:
-            Failure: one of `enricher.failures`, always; nothing of aiohttp or msgspec.
+            Failure: one of `enricher.failures`, always; nothing of aiohttp or msgspec. A provider
+                that has to be asked twice raises StaleCredential in between: each call to it takes
+                a permit.
         """

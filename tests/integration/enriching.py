@@ -10,6 +10,7 @@ from aiohttp.test_utils import TestServer
 
 from enricher.budget import RetryBudget
 from enricher.call import Guarded
+from enricher.calling.extra import Extra
 from enricher.circuits import Circuits
 from enricher.fallback import Fallback
 from enricher.handlers import Handlers
@@ -69,8 +70,10 @@ class Enricher:
         stage: Stage,
         kind: Kind,
         providers: Sequence[str],
+        *,
+        limit: Limit = Limit(""),
     ) -> None:
-        self.stage, self.kind = stage, kind
+        self.stage, self.kind, self.limit = stage, kind, limit
         self.lookups, self.cache = Lookups(store), Cache(store, Secret("secret"))
         self.circuits = Circuits(Board(store), jitter=lambda seconds: seconds)
         self.providers: dict[str, Provider] = {
@@ -91,13 +94,16 @@ class Enricher:
         self.breakers = {link.provider.name: link.breaker for link in links}
         brasilapi = made("brasilapi", server.make_url("/brasilapi"), http)
         assert isinstance(brasilapi, BrasilApi)
-        self.reference = Reference(self.cache, brasilapi, self.circuits.of("brasilapi", 10.0))
+        self.brasilapi = brasilapi
+        circuit, limiter = self.circuits.of("brasilapi", 10.0), Limiter(store)
+        extra = Extra(brasilapi, circuit, limiter, limit)
+        self.reference = Reference(self.cache, brasilapi, extra)
         self.handlers = Handlers(
             stage=stage,
             queue=STAGE_QUEUES[stage],
             links={kind: links},
             lookups=self.lookups,
-            limiter=Limiter(store),
+            limiter=limiter,
             reporter=Quiet(cast("Any", None), self.lookups),
             orders=NoOrders(),
             reference=self.reference,
@@ -134,7 +140,10 @@ class Enricher:
         )
         for event in before:
             await self.lookups.record(order.flight, event.type, event, counts=True)
-        await self.handlers.on_stage_requested(order, cast("Delivery", None), Permit(Limit(""), ""))
+        permit = Permit(self.limit, order.order)
+        assert await self.handlers.limiter.acquire(permit.limit, permit.id) == 0
+        await self.handlers.on_stage_requested(order, cast("Delivery", None), permit)
+        await self.handlers.limiter.settle(permit)
         log = map(decode_event, await self.lookups.log(order.flight))
         [told] = [event for event in log if event.type == self.stage]
         return told

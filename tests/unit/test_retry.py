@@ -33,6 +33,7 @@ from enricher.failures import (
     RateLimited,
     Rejected,
     ServerError,
+    StaleCredential,
     TimedOut,
     Unavailable,
 )
@@ -188,6 +189,22 @@ def test_somebody_with_more_time_who_joins_gives_the_call_his() -> None:
         for left in (1, 0.1):
             hurried = Terms(now() + left, always, latest)
             assert await link.ask(QUERY, permits(), hurried) is ANSWER
+
+    run(main())
+
+
+def test_a_stale_credential_is_renewed_once_each_time() -> None:
+    async def main() -> None:
+        stale = StaleCredential("refused")
+        provider = Scripted([stale, ANSWER, stale, ServerError("503"), stale, stale])
+        link = guarded(provider, jitter=lambda longest: longest)
+        assert await asked(link) is ANSWER
+        assert provider.calls == [0, 0]
+        # The retry's own call may find it stale again; one that was just renewed may not.
+        assert isinstance(await asked(link), BadCredential)
+        assert provider.calls == [0, 0, 0, 0, 1, 1]
+        assert (link.breaker.state, link.breaker.cause) == ("ABERTO", "credential")
+        assert link.breaker.failures == 1
 
     run(main())
 
