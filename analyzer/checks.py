@@ -182,10 +182,10 @@ def _sources(case: _Case) -> Iterator[Finding]:
                 f"A etapa {name} usa dados guardados {_ago(step.age_s)}, talvez desatualizados."
             )
             yield _finding("atencao", "dados_degradados", message)
-    updated = day(case.text("atualizado_em"))
-    if updated is not None and (case.today - updated).days > _OLD_SOURCE_DAYS:
-        message = f"A fonte do cadastro é de {updated:%d/%m/%Y}."
-        yield _finding("info", "fonte_antiga", message)
+        updated = day(step.data.get("atualizado_em", ""))
+        if updated is not None and (case.today - updated).days > _OLD_SOURCE_DAYS:
+            message = f"A fonte da etapa {name} é de {updated:%d/%m/%Y}."
+            yield _finding("info", "fonte_antiga", message)
 
 
 def _ago(seconds: int) -> str:

@@ -8,6 +8,7 @@ from contextlib import suppress
 from aiohttp import web
 
 from enricher.call import Guarded
+from enricher.calling.dates import Dates
 from enricher.calling.extra import Extra
 from enricher.circuits import Circuits
 from enricher.fallback import Fallback
@@ -15,6 +16,7 @@ from enricher.handlers import Handlers
 from enricher.http import session
 from enricher.providers.base import Provider
 from enricher.providers.brasilapi import BrasilApi
+from enricher.providers.minhareceita import MinhaReceita
 from enricher.providers.registry import build as build_providers
 from enricher.providers.registry import chain
 from enricher.reach import watch
@@ -45,11 +47,16 @@ def build(settings: Settings, stage: Stage) -> web.Application:
             links = _links(stage, providers, circuits)
             reporter = Reporter(bus, lookups)
             brasilapi = providers[BrasilApi.name]
+            minhareceita = providers[MinhaReceita.name]
             assert isinstance(brasilapi, BrasilApi)  # noqa: S101 - what its name stands for
+            assert isinstance(minhareceita, MinhaReceita)  # noqa: S101
             limit = settings.of[STAGE_QUEUES[stage].name]
-            circuit = circuits.of(brasilapi.name, brasilapi.timeout)
-            extra = Extra(brasilapi, circuit, limiter, limit)
-            reference = Reference(cache, brasilapi, extra)
+
+            def extra(provider: Provider) -> Extra:
+                circuit = circuits.of(provider.name, provider.timeout)
+                return Extra(provider, circuit, limiter, limit)
+
+            reference = Reference(cache, brasilapi, extra(brasilapi))
             handlers = Handlers(
                 stage=stage,
                 queue=STAGE_QUEUES[stage],
@@ -59,6 +66,7 @@ def build(settings: Settings, stage: Stage) -> web.Application:
                 reporter=reporter,
                 orders=Orders(bus, limiter, reporter, settings),
                 reference=reference,
+                dates=Dates(cache, minhareceita, extra(minhareceita)),
                 fallback=Fallback(cache, lookups, reference),
                 hedging=settings.hedging,
             )

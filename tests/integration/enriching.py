@@ -10,12 +10,14 @@ from aiohttp.test_utils import TestServer
 
 from enricher.budget import RetryBudget
 from enricher.call import Guarded
+from enricher.calling.dates import Dates
 from enricher.calling.extra import Extra
 from enricher.circuits import Circuits
 from enricher.fallback import Fallback
 from enricher.handlers import Handlers
 from enricher.providers.base import Provider
 from enricher.providers.brasilapi import BrasilApi
+from enricher.providers.minhareceita import MinhaReceita
 from enricher.reference import Reference
 from shared.cache import Cache
 from shared.circuits import Board
@@ -95,9 +97,15 @@ class Enricher:
         brasilapi = made("brasilapi", server.make_url("/brasilapi"), http)
         assert isinstance(brasilapi, BrasilApi)
         self.brasilapi = brasilapi
-        circuit, limiter = self.circuits.of("brasilapi", 10.0), Limiter(store)
-        extra = Extra(brasilapi, circuit, limiter, limit)
-        self.reference = Reference(self.cache, brasilapi, extra)
+        minhareceita = made("minhareceita", server.make_url("/minhareceita"), http)
+        assert isinstance(minhareceita, MinhaReceita)
+        limiter = Limiter(store)
+
+        def extra(provider: Provider) -> Extra:
+            return Extra(provider, self.circuits.of(provider.name, 10.0), limiter, limit)
+
+        self.reference = Reference(self.cache, brasilapi, extra(brasilapi))
+        dates = Dates(self.cache, minhareceita, extra(minhareceita))
         self.handlers = Handlers(
             stage=stage,
             queue=STAGE_QUEUES[stage],
@@ -107,6 +115,7 @@ class Enricher:
             reporter=Quiet(cast("Any", None), self.lookups),
             orders=NoOrders(),
             reference=self.reference,
+            dates=dates,
             fallback=Fallback(self.cache, self.lookups, self.reference),
         )
 

@@ -113,6 +113,14 @@ def test_a_stage_without_an_answer_is_told_with_its_reason() -> None:
     }
 
 
+def test_each_stage_s_source_has_an_age_of_its_own() -> None:
+    person = ended("telegram", {"nome": "Ana", "atualizado_em": "2024-05-01"})
+    place = ended("endereco", {"uf": "SP", "atualizado_em": "2026-02-01"})
+    [finding] = found("cpf", person, place)
+    assert (finding.code, finding.severity) == ("fonte_antiga", "info")
+    assert finding.message == "A fonte da etapa telegram é de 01/05/2024."
+
+
 def test_the_gravest_finding_comes_first() -> None:
     entry = {"situacao": "Baixada", "abertura": "2027-01-01", "atualizado_em": "2020-01-01"}
     severities = [finding.severity for finding in found("cnpj", ended("cadastro", entry))]
