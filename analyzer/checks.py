@@ -161,7 +161,8 @@ def _phones(case: _Case) -> Iterator[Finding]:
 
 def _may_be_in(phone: Mapping[str, Any], state: str, case: _Case) -> bool:
     shared = _SHARED_CODES.get(phone["ddd"], set())
-    cities = {city.casefold() for city in phone.get("cidades", [])}
+    told = case.data("telefone").get("cidades", {}).get(phone["ddd"], [])
+    cities = {city.casefold() for city in told}
     return (
         phone["uf"].upper() == state
         or state in shared

@@ -156,6 +156,11 @@ def _value(wanted: Any, value: object) -> Any:
         of = get_args(wanted)[0]
         items = [_value(of, item) for item in value] if isinstance(value, list) else []
         return [item for item in items if item is not None] or None
+    if get_origin(wanted) is dict:
+        of = get_args(wanted)[1]
+        named = value.items() if isinstance(value, Mapping) else []
+        told = {_value(str, name): _value(of, item) for name, item in named}
+        return {name: item for name, item in told.items() if name and item is not None} or None
     if issubclass(wanted, Struct):
         return _record(wanted, value)
     if wanted is float:

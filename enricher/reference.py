@@ -63,18 +63,24 @@ class Reference:
 
     async def located(self, numbers: list[Phone]) -> Phones:
         """The numbers with the cities of their area codes, as far as those are to be had."""
-        places = {code: await self._place(code) for code in {n.area_code for n in numbers}}
-        return Phones(numbers=[replace(number, **places[number.area_code]) for number in numbers])
+        states, cities = {}, {}
+        for code in sorted({number.area_code for number in numbers}):
+            if (place := await self._place(code)) is not None:
+                states[code], cities[code] = place
+        found = [
+            replace(number, state=states.get(number.area_code, number.state)) for number in numbers
+        ]
+        return Phones(numbers=found, cities=cities)
 
-    async def _place(self, area_code: str) -> dict[str, Any]:
+    async def _place(self, area_code: str) -> tuple[str, list[str]] | None:
         # Numbers such as 0800 are nowhere.
         if not self._brasilapi.is_configured or not area_code:
-            return {}
+            return None
         try:
             state, cities = await asyncio.wait_for(self._cities(area_code), PATIENCE)
         except (Failure, StoreUnavailable, TimeoutError):
-            return {}
-        return {"state": state, "cities": cities}
+            return None
+        return state, cities
 
     async def _fetch_cities(self, area_code: str) -> tuple[str, list[str]]:
         return await self._extra.call(lambda: self._brasilapi.cities(area_code))

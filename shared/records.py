@@ -44,13 +44,13 @@ class Phone(Record, frozen=True):
     type: str = field(name="tipo")
     area_code: str = field(name="ddd")
     state: str | None = field(name="uf", default=None)
-    cities: list[str] | None = field(name="cidades", default=None)
 
 
 class Phones(Record, frozen=True):
-    """`telefone`."""
+    """`telefone`. `cities` are those of each area code, of which numbers may share one."""
 
     numbers: list[Phone] = field(name="numeros")
+    cities: dict[str, list[str]] = field(name="cidades", default_factory=dict)
     updated: str | None = field(name="atualizado_em", default=None)
 
 

@@ -126,6 +126,7 @@ export const FIELDS = {
   endereco: "Endereço",
   numeros: "Números",
   telefones: "Telefones",
+  cidades: "Cidades do DDD",
   email: "E-mail",
   atualizado_em: "Fonte atualizada em",
 };

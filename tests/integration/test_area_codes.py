@@ -1,16 +1,21 @@
 """The cities of an area code are an extra, but the call for them is one like any other."""
 
 from collections.abc import AsyncIterator
+from datetime import date
 from typing import Any
 
+import msgspec
 import pytest
 from aiohttp import ClientSession
 from aiohttp.test_utils import TestServer
 
+from analyzer.merge import analyze
 from enricher.http import session
+from enricher.providers.base import Answer, Query
 from enricher.providers.offline_phones import phone
 from enricher.simulator.app import build
 from shared.limits import Limit
+from shared.records import Phones
 from shared.store import Store
 from tests.integration.enriching import Enricher
 
@@ -41,7 +46,8 @@ async def calls(stand: Stand) -> int:
 
 def places(data: Any) -> list[tuple[str, bool]]:
     """Of each number its state, and whether its cities are told."""
-    return [(number["uf"], "cidades" in number) for number in data["numeros"]]
+    cities = data.get("cidades", {})
+    return [(number["uf"], number["ddd"] in cities) for number in data["numeros"]]
 
 
 @pytest.mark.parametrize(("limit", "rate"), [("off", "1/hour"), ("3/hour", "off")])
@@ -54,6 +60,26 @@ async def test_it_takes_a_permit_of_both_limits_or_is_not_made(
     event = await telefone.lookup(RIO)
     assert (event.outcome, places(event.data)) == ("ok", [("RJ", False)])
     assert await calls(stand) == 1
+
+
+async def test_cities_are_told_once_however_many_numbers_and_not_in_the_profile(
+    store: Store, stand: Stand
+) -> None:
+    telefone = enricher(store, stand, "off", "off")
+    telefone.handlers.links["telefone"][0].provider.__dict__["fetch"] = three_numbers
+    event = await telefone.lookup(SAO_PAULO)
+    assert places(event.data) == [("SP", True), ("SP", True), ("RJ", True)]
+    cities = event.data["cidades"]
+    assert sorted(cities) == ["11", "21"]
+    analysis = analyze("telefone", [event], date(2026, 3, 1))
+    assert analysis.profile["telefones"].value == event.data["numeros"]
+    told = msgspec.json.encode([event.data, analysis]).decode()
+    assert told.count(cities["11"][0]) == 1
+
+
+async def three_numbers(_: Query) -> Answer:
+    numbers = [phone(number) for number in (SAO_PAULO, "+5511912345678", RIO)]
+    return Answer(Phones(numbers=[number for number in numbers if number is not None]))
 
 
 async def test_an_extra_that_is_not_made_takes_a_permit_of_neither_limit(

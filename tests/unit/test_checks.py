@@ -26,8 +26,8 @@ def codes(kind: Kind, *events: Event) -> dict[str, str]:
 
 
 def phone(area_code: str, state: str, kind: str = "fixo", **more: Any) -> Event:
-    number = {"numero": "+55", "tipo": kind, "ddd": area_code, "uf": state, **more}
-    return ended("telefone", {"numeros": [number]})
+    number = {"numero": "+55", "tipo": kind, "ddd": area_code, "uf": state}
+    return ended("telefone", {"numeros": [number], **more})
 
 
 def test_a_sound_company_has_no_findings() -> None:
@@ -87,7 +87,7 @@ def test_a_landline_of_another_state_weighs_more_than_a_mobile() -> None:
 def test_area_codes_that_two_states_share_are_of_both() -> None:
     place = ended("endereco", {"uf": "GO", "municipio": "Luziânia"})
     assert codes("cpf", place, phone("61", "DF")) == {}
-    assert codes("cpf", place, phone("34", "MG", cidades=["LUZIÂNIA"])) == {}
+    assert codes("cpf", place, phone("34", "MG", cidades={"34": ["LUZIÂNIA"]})) == {}
 
 
 def test_stale_data_is_told_with_its_age() -> None:

@@ -198,7 +198,10 @@ JSON = st.recursive(
 SHAPES: dict[Stage, dict[str, Any]] = {
     "telegram": {"nome": "Ana", "nascimento": "1990-01-01"},
     "endereco": PLACE,
-    "telefone": {"numeros": [{"numero": "+551133334444", "tipo": "fixo", "ddd": "11"}]},
+    "telefone": {
+        "numeros": [{"numero": "+551133334444", "tipo": "fixo", "ddd": "11"}],
+        "cidades": {"11": ["SAO PAULO", "GUARULHOS"]},
+    },
     "cadastro": {**ENTRY, "nascimento": "2030-13-45", "obito": "1980", "atualizado_em": "2020"},
 }
 
