@@ -1,6 +1,6 @@
 """The 67 area codes in use and the state (UF) of each (Anatel, Resolução 749/2022).
 
-Of two states that share one, such as DF and GO with 61, it is the one it was given to.
+Two states share some of them, such as DF and GO 61: here stands the main one.
 """
 
 from typing import Final
