@@ -213,7 +213,7 @@ class Guarded:
                     raise TimedOut("no answer in time")
                 if terms.latest is not None:
                     deadline = await terms.latest()
-                if self.clock() >= deadline:
+                if self.clock() >= deadline and not call.done():
                     raise CutShort("the lookup's time was up")
         finally:
             call.cancel()

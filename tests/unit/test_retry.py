@@ -209,6 +209,19 @@ def test_a_stale_credential_is_renewed_once_each_time() -> None:
     run(main())
 
 
+def test_an_answer_that_comes_while_the_deadline_is_looked_up_is_not_thrown_away() -> None:
+    async def main() -> None:
+        link = guarded(Scripted(latency=1.2))
+
+        async def latest() -> float:
+            await asyncio.sleep(0.5)
+            return 1.0
+
+        assert await link.ask(QUERY, permits(), Terms(1, always, latest)) is ANSWER
+
+    run(main())
+
+
 def test_a_circuit_that_opens_ends_the_retries_with_the_provider_s_own_error() -> None:
     async def main() -> None:
         provider = Scripted(OUTAGES * 5)
