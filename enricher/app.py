@@ -8,12 +8,15 @@ from contextlib import suppress
 from aiohttp import web
 
 from enricher.call import Guarded
+from enricher.calling.dates import Dates
+from enricher.calling.extra import Extra
 from enricher.circuits import Circuits
 from enricher.fallback import Fallback
 from enricher.handlers import Handlers
 from enricher.http import session
 from enricher.providers.base import Provider
 from enricher.providers.brasilapi import BrasilApi
+from enricher.providers.minhareceita import MinhaReceita
 from enricher.providers.registry import build as build_providers
 from enricher.providers.registry import chain
 from enricher.reach import watch
@@ -43,8 +46,16 @@ def build(settings: Settings, stage: Stage) -> web.Application:
             links = _links(stage, providers, circuits)
             reporter = app[REPORTER]
             brasilapi = providers[BrasilApi.name]
+            minhareceita = providers[MinhaReceita.name]
             assert isinstance(brasilapi, BrasilApi)  # noqa: S101 - what its name stands for
-            reference = Reference(cache, brasilapi, circuits.of(brasilapi.name, brasilapi.timeout))
+            assert isinstance(minhareceita, MinhaReceita)  # noqa: S101
+            limit = settings.of[STAGE_QUEUES[stage].name]
+
+            def extra(provider: Provider) -> Extra:
+                circuit = circuits.of(provider.name, provider.timeout)
+                return Extra(provider, circuit, limiter, limit)
+
+            reference = Reference(cache, brasilapi, extra(brasilapi))
             handlers = Handlers(
                 stage=stage,
                 queue=STAGE_QUEUES[stage],
@@ -54,6 +65,7 @@ def build(settings: Settings, stage: Stage) -> web.Application:
                 reporter=reporter,
                 orders=Orders(bus, limiter, reporter, settings),
                 reference=reference,
+                dates=Dates(cache, minhareceita, extra(minhareceita)),
                 fallback=Fallback(cache, lookups, reference),
                 hedging=settings.hedging,
             )
@@ -71,7 +83,7 @@ def build(settings: Settings, stage: Stage) -> web.Application:
                 STAGE_QUEUES[stage],
                 handlers.on_stage_requested,
                 limiter,
-                settings.of[STAGE_QUEUES[stage].name],
+                limit,
                 concurrency=settings.enricher_concurrency,
             )
             yield

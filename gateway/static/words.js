@@ -75,8 +75,10 @@ const REASONS = {
   not_called: "não chamado",
   rate_limited: "limite atingido",
   circuit_open: "circuito aberto",
+  cut_short: "o prazo acabou antes da resposta",
   outage: "fora do ar",
   server_error: "erro da fonte",
+  unavailable: "fora do ar por ora",
   timeout: "tempo esgotado",
   disconnected: "conexão caiu",
   malformed: "resposta ilegível",
@@ -124,6 +126,7 @@ export const FIELDS = {
   endereco: "Endereço",
   numeros: "Números",
   telefones: "Telefones",
+  cidades: "Cidades do DDD",
   email: "E-mail",
   atualizado_em: "Fonte atualizada em",
 };
