@@ -12,11 +12,12 @@ import hashlib
 import hmac
 import re
 import time
+from contextlib import suppress
 from typing import Any, Final, get_args
 
 from msgspec import Struct, json
 
-from shared.errors import InvalidInput
+from shared.errors import InvalidInput, StoreUnavailable
 from shared.identifiers import Kind, parse
 from shared.messages import Outcome, instant, unix
 from shared.settings import Secret
@@ -115,8 +116,12 @@ class Cache:
         return entry
 
     async def count(self, *, hit: bool) -> None:
-        """Note that a lookup was a hit, or was none."""
-        await self._store.do("HINCRBY", _COUNTERS, "hits" if hit else "misses", 1)
+        """Note that a lookup was a hit, or was none; of a Redis that takes no writes it is not.
+
+        What is cached can be read from one, and is not to be refused for the sake of a count.
+        """
+        with suppress(StoreUnavailable):
+            await self._store.do("HINCRBY", _COUNTERS, "hits" if hit else "misses", 1)
 
     @translated
     async def version(self) -> int:
