@@ -24,11 +24,12 @@ from shared.cache import Cache
 from shared.errors import InvalidSetting
 from shared.limits import Limiter
 from shared.lookups import Lookups
-from shared.ops import READY, ops_application
-from shared.patience import patience
+from shared.ops import READY, Check, ops_application
+from shared.patience import close_silent
+from shared.service.supervision import Supervisor
 from shared.settings import Common
 from shared.store import Store
-from shared.tasks import end, waiting
+from shared.tasks import waiting
 from shared.workers import Workers
 
 STORE: Final = web.AppKey("store", Store)
@@ -36,39 +37,43 @@ BUS: Final = web.AppKey("bus", Bus)
 CACHE: Final = web.AppKey("cache", Cache)
 LOOKUPS: Final = web.AppKey("lookups", Lookups)
 LIMITER: Final = web.AppKey("limiter", Limiter)
+SUPERVISOR: Final = web.AppKey("supervisor", Supervisor)
 # Longer than any drain, shorter than supervisors usually wait before they kill.
 END_S: Final = 28.0
 
 
 def base(settings: Common, name: str, **options: Any) -> web.Application:
-    """An application with what every service has: Redis and the bus, and checks of both."""
+    """An application with what every service has: Redis, the bus, a supervisor, checks of each."""
     app = web.Application(**options)
     app[READY] = {}
+    supervisor = app[SUPERVISOR] = Supervisor()
 
     async def servers(app: web.Application) -> AsyncIterator[None]:
         async with (
             Store(settings.redis_url.reveal()) as store,
             Bus(settings.amqp_url.reveal(), name) as bus,
+            # Its tasks say goodbye in the store.
+            supervisor,
         ):
             app[STORE], app[BUS] = store, bus
             app[LOOKUPS] = Lookups(store)
             app[CACHE] = Cache(store, settings.cache_secret)
             app[LIMITER] = Limiter(store)
             app[READY]["redis"] = store.is_up
-            app[READY]["rabbitmq"] = _bus_check(bus)
-            beat = asyncio.create_task(Workers(store).beat(name))
+            app[READY]["rabbitmq"] = _check(lambda: bus.is_up)
+            app[READY]["tasks"] = _check(lambda: not supervisor.down)
+            supervisor.keep("heartbeat", lambda: Workers(store).beat(name))
             yield
-            await end([beat])
 
     app.cleanup_ctx.append(servers)
     return app
 
 
-def _bus_check(bus: Bus) -> Callable[[], "asyncio.Future[bool]"]:
+def _check(holds: Callable[[], bool]) -> Check:
     async def check() -> bool:
-        return bus.is_up
+        return holds()
 
-    return lambda: asyncio.ensure_future(check())
+    return check
 
 
 @dataclass(frozen=True)
@@ -116,7 +121,7 @@ async def _serve(app: web.Application, ops_address: Address, address: Address | 
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stop.set)
     async with AsyncExitStack() as stack:
-        ops = web.AppRunner(ops_application(app), access_log=None, shutdown_timeout=1)
+        ops = web.AppRunner(ops_application(app, _down(app)), access_log=None, shutdown_timeout=1)
         runner = runner_of(app)
         # Left in reverse: readiness fails first, and is still answered while the rest ends.
         await ops.setup()
@@ -126,11 +131,15 @@ async def _serve(app: web.Application, ops_address: Address, address: Address | 
         await listen(ops, ops_address)
         if address is not None:
             await listen(runner, address)
-            await stack.enter_async_context(patience(runner))
+            app[SUPERVISOR].keep("patience", lambda: close_silent(runner))
         logging.getLogger(__name__).info("started", extra={"ops_port": ops_address.port})
         await stop.wait()
         app[READY]["stopping"] = _no
         loop.call_later(END_S, _give_up)
+
+
+def _down(app: web.Application) -> Callable[[], list[str]]:
+    return lambda: app[SUPERVISOR].down if SUPERVISOR in app else []
 
 
 def _give_up() -> None:

@@ -70,8 +70,10 @@ class Scheduler:
         self._clock, self._sleep = clock, sleep
 
     async def run(self) -> None:
-        """Until cancelled."""
-        await asyncio.gather(*(self._keep(job) for job in self._jobs.values()))
+        """Until cancelled, or until one fails: then none of the others goes on behind its back."""
+        async with asyncio.TaskGroup() as jobs:
+            for job in self._jobs.values():
+                jobs.create_task(self._keep(job), name=job.name)
 
     async def _keep(self, job: Job) -> None:
         while True:
