@@ -131,6 +131,12 @@ class Store:
         return found
 
     @translated
+    async def now(self) -> float:
+        """Unix seconds of Redis' clock: the one that all hosts share, whatever their own say."""
+        seconds, micros = await self._gather.do("TIME")
+        return float(seconds) + float(micros) / 1e6
+
+    @translated
     async def is_up(self) -> bool:
         """Whether Redis answers; raises StoreUnavailable where it does not."""
         return bool(await self.redis.ping())
