@@ -21,6 +21,7 @@ from aiohttp import web
 from shared import log
 from shared.bus import Bus
 from shared.cache import Cache
+from shared.domain.lifetime import END_S, REQUESTS_S
 from shared.errors import InvalidSetting
 from shared.limits import Limiter
 from shared.lookups import Lookups
@@ -38,8 +39,6 @@ CACHE: Final = web.AppKey("cache", Cache)
 LOOKUPS: Final = web.AppKey("lookups", Lookups)
 LIMITER: Final = web.AppKey("limiter", Limiter)
 SUPERVISOR: Final = web.AppKey("supervisor", Supervisor)
-# Longer than any drain, shorter than supervisors usually wait before they kill.
-END_S: Final = 28.0
 
 
 def base(settings: Common, name: str, **options: Any) -> web.Application:
@@ -155,7 +154,7 @@ def runner_of(app: web.Application) -> web.AppRunner:
         app,
         access_log=None,
         handler_cancellation=True,
-        shutdown_timeout=5,
+        shutdown_timeout=REQUESTS_S,
         keepalive_timeout=75,
         # Beyond these, a request line or header is an attack.
         max_line_size=8190,
