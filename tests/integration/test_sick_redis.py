@@ -13,7 +13,7 @@ from aiohttp import web
 
 from cache_service.app import build
 from cache_service.settings import Settings
-from shared.app import BUS, CACHE, LOOKUPS, STORE, runner_of
+from shared.app import BUS, CACHE, LOOKUPS, STORE, SUPERVISOR, runner_of
 from shared.errors import StoreUnavailable
 from shared.messages import Requested
 from shared.queues import Queues
@@ -62,6 +62,8 @@ async def stand(arena: Arena, redis: SickRedis) -> AsyncIterator[Stand]:
     with pytest.MonkeyPatch.context() as patch:
         # A stopped Redis is given up at once.
         patch.setattr("shared.store.TIMEOUT", 0.3)
+        # Every illness meets a heartbeat.
+        patch.setattr("shared.workers.BEAT_S", 0.02)
         async with Gateways(arena) as gateways:
             gateway = await gateways.start()
             env = {"AMQP_URL": arena.amqp_url, "REDIS_URL": arena.redis_url}
@@ -93,6 +95,7 @@ async def test_a_message_met_by_it_is_held_and_handled_once_redis_is_well(
     with getattr(stand.redis, illness)():
         await stand.service[BUS].command(REQUESTED, request)
         await stand.until(met)
+        assert stand.service[SUPERVISOR].down == []
     await stand.until(planned)
     assert {record.message for record in caplog.records} <= {"waiting"}
     depths = await Queues(stand.service[BUS], stand.service[STORE], {}).depths()

@@ -9,7 +9,7 @@ from deploy.local.process import Child
 from deploy.local.servers import PrivateRedis
 from shared.cache import Cache
 from shared.errors import InvalidSetting, StoreUnavailable
-from shared.settings import LOOPBACK, Common, Secret, host_of, load
+from shared.settings import Common, Secret, load
 from shared.store import Store
 from tests.arena import Arena, Arenas
 from tests.gateway.gateways import Gateways
@@ -79,9 +79,8 @@ async def test_where_no_socket_is_redis_is_away(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("url", [SOCKET, f"{SOCKET}?db=2", "unix://:secret@/run/redis.sock"])
 def test_a_socket_is_this_machine(url: str) -> None:
-    settings = load(Common, {"REDIS_URL": url})
-    assert settings.redis_url.reveal() == url
-    assert host_of(settings.redis_url) in LOOPBACK
+    # Beyond it, CACHE_SECRET would have to be set.
+    assert load(Common, {"REDIS_URL": url}).redis_url.reveal() == url
 
 
 @pytest.mark.parametrize("url", ["unix://", "unix:///", "unix://run/redis.sock", "unix://?db=1"])
