@@ -1,6 +1,5 @@
 """An enricher, put together: one stage, its providers, and their breakers."""
 
-import asyncio
 import os
 from collections.abc import AsyncIterator, Mapping
 from contextlib import suppress
@@ -22,7 +21,7 @@ from enricher.providers.registry import chain
 from enricher.reach import watch
 from enricher.reference import Reference
 from enricher.settings import Settings
-from shared.app import BUS, CACHE, LIMITER, LOOKUPS, REPORTER, STORE, base
+from shared.app import BUS, CACHE, LIMITER, LOOKUPS, REPORTER, STORE, SUPERVISOR, base
 from shared.cache import KINDS
 from shared.circuits import Board
 from shared.errors import StoreUnavailable
@@ -30,7 +29,6 @@ from shared.identifiers import Kind
 from shared.intake import take
 from shared.messages import Stage
 from shared.orders import Orders
-from shared.tasks import end
 from shared.topology import STAGE_QUEUES
 
 
@@ -73,10 +71,8 @@ def build(settings: Settings, stage: Stage) -> web.Application:
             with suppress(StoreUnavailable):
                 await circuits.tick()
             configured = {link.provider for kind in links.values() for link in kind}
-            tickers = [
-                asyncio.create_task(circuits.run(), name="circuits"),
-                asyncio.create_task(watch(app[STORE], configured), name="reach"),
-            ]
+            app[SUPERVISOR].keep("circuits", circuits.run)
+            app[SUPERVISOR].keep("reach", lambda: watch(app[STORE], configured))
             bus.on_dead = handlers.on_dead
             take(
                 bus,
@@ -89,7 +85,6 @@ def build(settings: Settings, stage: Stage) -> web.Application:
             yield
             # Before the session closes under them.
             await bus.drain()
-            await end(tickers)
 
     app.cleanup_ctx.append(consumers)
     return app
