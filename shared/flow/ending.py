@@ -50,69 +50,90 @@ class Endings:
 
         In this order, so that whoever has seen `completo` and asks again finds it in the cache.
         """
-        about, log = await asyncio.gather(self.lookups.flight(flight), self.lookups.log(flight))
-        events = [decode_event(body) for body in log]
-        analysis = next((event for event in events if event.type == "analysis"), None)
-        if not about or analysis is None:
-            return  # it ended long ago, or in another way
-        entries = to_cache(events, self.freshness.ttl, self.freshness.ttl_not_found)
-        if (kept := analysis_entry(events, analysis)) is not None:
-            entries[analysis_field(_wanted(about))] = kept
-        kind = cast("Kind", about["kind"])
-        await self.cache.write(kind, about["digest"], entries)
-        done = await self.reporter.report(flight, "end", completed(kind, events, analysis.data))
-        if done.verdict == "new":
-            _count(kind, events)
+        if (done := await self._complete(flight)) is not None:
+            await self.reporter.tell(done)
 
     async def expire(self, task: str) -> None:
         """An asker's time is up: it gets what there is, the others of its flight fly on."""
+        await self.tell(task, await self.conclude(task))
+
+    async def conclude(self, task: str) -> list[Recorded]:
+        """The first half of `expire`: write the end down, for which no broker is needed.
+
+        Returns what is still to be told.
+        """
         verdict, flight = await self.lookups.leave(task)
         if verdict == "again":
-            # Whoever took it out may have died before it told the end.
-            await self._retell(flight)
-        elif verdict == "alone":
-            await self._expire(task, flight)
+            return await self._untold(flight)
+        return await self._conclude(task, flight) if verdict == "alone" else []
+
+    async def tell(self, task: str, ends: list[Recorded]) -> None:
+        """The second half: tell the asker; then nobody has to look after its deadline any more."""
+        for recorded in ends:
+            await self.reporter.tell(recorded)
         await self.lookups.settled(task)
 
     async def fail(self, flight: str, code: Code) -> None:
         """A flight cannot go on: everybody aboard is told."""
-        await self._fail(flight, failed(code))
+        await self.reporter.tell(await self._fail(flight, failed(code)))
 
     async def refuse(self, task: str, code: Code, message: str = "") -> bool:
         """A lookup cannot begin, or is not wanted any more. Returns False if it had ended."""
         verdict, flight = await self.lookups.leave(task)
+        ends: list[Recorded] = []
         if verdict == "again":
-            await self._retell(flight)
+            ends = await self._untold(flight)
         elif verdict == "alone":
             outcome: Outcome | None = None
             if code == "cancelado":
                 outcome = "cancelado"
                 await self.lookups.revoke(task)
-            recorded = await self._fail(flight, failed(code, message, outcome))
-            verdict = "ended" if recorded.verdict == "ended" else "alone"
-        await self.lookups.settled(task)
+            ends.append(await self._fail(flight, failed(code, message, outcome)))
+            verdict = "ended" if ends[0].verdict == "ended" else "alone"
+        await self.tell(task, ends)
         return verdict == "alone"
 
-    async def _expire(self, task: str, flight: str) -> None:
-        about = await self.lookups.flight(flight)
-        stages = _wanted(about)
+    async def _complete(self, flight: str) -> Recorded | None:
+        about, log = await asyncio.gather(self.lookups.flight(flight), self.lookups.log(flight))
+        events = [decode_event(body) for body in log]
+        analysis = next((event for event in events if event.type == "analysis"), None)
+        if not about or analysis is None:
+            return None  # it ended long ago, or in another way
+        entries = to_cache(events, self.freshness.ttl, self.freshness.ttl_not_found)
+        if (kept := analysis_entry(events, analysis)) is not None:
+            entries[analysis_field(_wanted(about))] = kept
+        kind = cast("Kind", about["kind"])
+        await self.cache.write(kind, about["digest"], entries)
+        end = completed(kind, events, analysis.data)
+        done = await self.lookups.record(flight, "end", end)
+        if done.verdict == "new":
+            _count(kind, events)
+        return done
+
+    async def _conclude(self, task: str, flight: str) -> list[Recorded]:
+        stages = _wanted(await self.lookups.flight(flight))
         if not stages:
             # There is nothing to show for it, so whoever repeats it under its key begins anew.
-            await self._fail(flight, failed("prazo_esgotado"))
+            ends = [await self._fail(flight, failed("prazo_esgotado"))]
             await self.lookups.forget_once(task)
-            return
+            return ends
+        ends = []
         for stage in stages:
             late = event(stage, outcome="expirado")
-            await self.reporter.report(flight, stage, late, counts=True)
+            ends.append(await self.lookups.record(flight, stage, late, counts=True))
         # Nor is there time to wait for the analyzer; if it was done, that one stands.
-        await self.reporter.report(flight, "analysis", event("analysis", outcome="expirado"))
-        await self.complete(flight)
+        late = event("analysis", outcome="expirado")
+        ends.append(await self.lookups.record(flight, "analysis", late))
+        done = await self._complete(flight)
+        return [*ends, done] if done is not None else ends
 
-    async def _retell(self, flight: str) -> None:
-        await self.reporter.tell(await self.lookups.record(flight, "end", None))
+    async def _untold(self, flight: str) -> list[Recorded]:
+        """All of its log: whoever ended it met an outage, or died, before it told the end."""
+        askers, log = await asyncio.gather(self.lookups.askers(flight), self.lookups.log(flight))
+        return [Recorded("again", seq, 0, body, askers) for seq, body in enumerate(log, 1)]
 
     async def _fail(self, flight: str, end: Event) -> Recorded:
-        recorded = await self.reporter.report(flight, "end", end)
+        recorded = await self.lookups.record(flight, "end", end)
         if recorded.verdict == "new":
             about = await self.lookups.flight(flight)
             metrics.lookups.labels(about.get("kind") or "unknown", "error").inc()

@@ -12,17 +12,19 @@ that has clearly passed; the message may come twice.
 import asyncio
 import logging
 import random
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterable
 from dataclasses import dataclass
-from typing import Final
+from typing import Final, TypeVar
 
 from shared.bus import Bus
-from shared.errors import Unavailable
+from shared.errors import BusUnavailable, Unavailable
 from shared.flow.ending import Endings
 from shared.lookups import BATCH, Lookups
 from shared.topology import REQUESTED
 
 log = logging.getLogger(__name__)
+
+Result = TypeVar("Result")
 
 EVERY_S: Final = 1.0
 # Later than any delay that only took its time.
@@ -58,7 +60,11 @@ class Sweeper:
             Unavailable: the rest is overdue still, and swept soon.
         """
         ended = await self.lookups.overdue("deadlines", 0)
-        await _each(ended, self.endings.expire)
+        ends = await _each(ended, self.endings.conclude)
+        if ends and not self.bus.is_up:
+            # They stand in their logs, where streams find them; the bus hears of them later.
+            raise BusUnavailable("RabbitMQ is away")
+        await _each(ends, lambda task: self.endings.tell(task, ends[task]))
         begun = await self.lookups.overdue("scheduled", GRACE_S)
         await _each(begun, self._begin)
         if begun:
@@ -71,12 +77,23 @@ class Sweeper:
             await self.bus.command(REQUESTED, request, priority=request.priority)
 
 
-async def _each(tasks: list[str], act: Callable[[str], Awaitable[None]]) -> None:
-    """Act on each, a few at a time. One that fails keeps none of the others from its turn."""
-    errors: list[BaseException] = []
-    for start in range(0, len(tasks), TOGETHER):
-        part = tasks[start : start + TOGETHER]
+async def _each(tasks: Iterable[str], act: Callable[[str], Awaitable[Result]]) -> dict[str, Result]:
+    """Act on each, a few at a time. One that fails keeps none of the others from its turn.
+
+    Raises:
+        Unavailable: some met an outage. Another error is of one lookup, and only logged.
+    """
+    waiting, done, outages = list(tasks), dict[str, Result](), list[Unavailable]()
+    for start in range(0, len(waiting), TOGETHER):
+        part = waiting[start : start + TOGETHER]
         found = await asyncio.gather(*map(act, part), return_exceptions=True)
-        errors += [error for error in found if isinstance(error, BaseException)]
-    if errors:
-        raise errors[0]
+        for task, result in zip(part, found, strict=True):
+            if isinstance(result, Unavailable):
+                outages.append(result)
+            elif isinstance(result, BaseException):
+                log.error("an overdue lookup was not ended", exc_info=result)
+            else:
+                done[task] = result
+    if outages:
+        raise outages[0]
+    return done

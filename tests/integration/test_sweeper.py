@@ -9,6 +9,7 @@ import pytest
 from shared.bus import Bus
 from shared.cache import Cache
 from shared.consumer import Consumer, Delivery
+from shared.errors import BusUnavailable
 from shared.flow.ending import Endings
 from shared.flow.freshness import Freshness
 from shared.flow.sweeper import Sweeper
@@ -154,3 +155,52 @@ async def test_nothing_is_sent_for_a_lookup_that_began_or_ended(
     kept = await store.hash(f"consulta:lookup:{TASK}")
     assert kept
     assert b"01001000" not in b"".join(kept.values())
+
+
+async def test_without_a_broker_what_is_overdue_ends_all_the_same_and_is_told_afterwards(
+    bus: Bus,
+    store: Store,
+    lookups: Lookups,
+    sweeper: Sweeper,
+    clock: Clock,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """A stream finds the end in the log, whether or not a broker can tell it."""
+    await planned(lookups)
+    clock.forward(61)
+    with monkeypatch.context() as away:
+        away.setattr(Bus, "is_up", False)
+        with pytest.raises(BusUnavailable):
+            await sweeper.sweep()
+    view = await lookups.view(TASK)
+    assert view is not None
+    assert view.status == "SUCCESS"
+    told: list[str] = []
+    monkeypatch.setattr(bus, "event", _noted(told))
+    clock.forward(3.1)
+    assert await sweeper.sweep() == 1
+    assert told == [
+        f"tests.{TASK}.{name}" for name in ("iniciado", "endereco", "analysis", "completo")
+    ]
+    assert await store.redis.zcard("consulta:deadlines") == 0
+
+
+async def test_one_lookup_that_cannot_be_ended_keeps_no_other_waiting(
+    store: Store, lookups: Lookups, sweeper: Sweeper, clock: Clock
+) -> None:
+    await lookups.accept("broken", 59, origin="tests", kind="cep")
+    await planned(lookups)
+    await store.redis.delete("consulta:lookup:broken")
+    await store.redis.set("consulta:lookup:broken", "no hash")
+    clock.forward(61)
+    assert await sweeper.sweep() == 2
+    view = await lookups.view(TASK)
+    assert view is not None
+    assert view.ended
+
+
+def _noted(told: list[str]) -> Any:
+    async def event(key: str, _: bytes) -> None:
+        told.append(key)
+
+    return event
