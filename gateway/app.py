@@ -15,6 +15,7 @@ from gateway.lookups import REPORTER
 from gateway.operations import QUEUES
 from gateway.problems import problems
 from gateway.quotas import QUOTAS, Quotas
+from gateway.security.prints import PRINTS, Prints
 from gateway.settings import Settings
 from gateway.streams import RELAY, Relay, Signal
 from shared.app import BUS, LIMITER, LOOKUPS, STORE, base
@@ -41,6 +42,7 @@ def build(settings: Settings, keys: Keys | None) -> web.Application:
         client_max_size=MAX_BODY,
     )
     app[ACCESS] = Access(keys, settings.cache_secret)
+    app[PRINTS] = Prints(settings.cache_secret)
     for module in (bulk, lookups, cache, circuits, operations):
         app.add_routes(module.routes)
     documents.serve(app)

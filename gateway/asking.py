@@ -2,7 +2,6 @@
 
 import asyncio
 import contextlib
-import hashlib
 from collections.abc import Coroutine
 from dataclasses import dataclass
 from typing import Any, TypeVar
@@ -15,6 +14,7 @@ from gateway.access import ACCESS, CALLER, Caller
 from gateway.problems import Problem
 from gateway.quotas import QUOTAS
 from gateway.schemas import Accepted, Done
+from gateway.security.prints import PRINTS
 from gateway.streams import ORIGIN
 from shared import metrics
 from shared.app import BUS, CACHE, LOOKUPS
@@ -142,8 +142,8 @@ async def begin(request: web.Request, asked: Lookup) -> tuple[Asking, View | Non
         return asking, None
     if len(key) > 255 or not key.isprintable():
         raise InvalidInput("Idempotency-Key", "use até 255 caracteres visíveis")
-    print_ = hashlib.sha256(msgspec.json.encode(asked)).hexdigest()
-    name = hashlib.sha256(f"{asking.caller.tenant}\0{key}".encode()).hexdigest()
+    prints = request.app[PRINTS]
+    print_, name = prints.request(asked), prints.name(asking.caller.tenant, key)
     told = f"{asking.task_id} {print_}"
     before = await request.app[LOOKUPS].once(name, told, IDEMPOTENT_S)
     task_id, _, first = before.partition(" ")
