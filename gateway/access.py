@@ -1,8 +1,7 @@
 """Who is calling, and whether they may.
 
 Closed by default: a route without a declared scope answers nobody. Without a file of keys the
-gateway serves its own machine only, as one tenant with every right; it then also insists on a
-local `Host`, or any web page could reach it through a name that resolves to loopback.
+gateway serves its own machine only, as one tenant with every right (`gateway.security.local`).
 """
 
 import hashlib
@@ -14,11 +13,11 @@ from typing import Final
 
 from aiohttp import web
 
-from gateway.headers import ORIGIN
 from gateway.operation import requested
 from gateway.problems import Problem
+from gateway.security.local import insist_on_local
 from shared.keys import SCOPES, ApiKey, Keys, Scope
-from shared.settings import LOOPBACK, Secret
+from shared.settings import Secret
 
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
@@ -82,7 +81,7 @@ class Access:
         if wanted is None:
             raise Problem(403, "esta rota não atende ninguém")
         if self.keys is None:
-            _insist_on_local(request)
+            insist_on_local(request)
             return _EVERYBODY
         caller = self._by_key(request) or self._by_ticket(request)
         if caller is None:
@@ -132,22 +131,3 @@ async def guard(request: web.Request, handler: Handler) -> web.StreamResponse:
     if known and not public:
         request[CALLER] = request.app[ACCESS].admit(request)
     return await handler(request)
-
-
-def _insist_on_local(request: web.Request) -> None:
-    """Without keys the way here is what tells friend from stranger.
-
-    Raises:
-        Problem: 403, the request came by a foreign name, or from a page of a foreign address: a
-            browser sends some calls of any page here, with a body or without.
-    """
-    if not _is_local(request.host):
-        raise Problem(403, "sem chaves de API, só pelo endereço local (127.0.0.1)")
-    page = request.headers.get("Origin")
-    if page is not None and ORIGIN not in request and not _is_local(page.partition("://")[2]):
-        raise Problem(403, "sem chaves de API, só páginas locais ou de CORS_ORIGINS")
-
-
-def _is_local(host: str) -> bool:
-    name = host.rsplit(":", 1)[0] if not host.endswith("]") else host
-    return name.strip("[]") in LOOPBACK
