@@ -17,6 +17,7 @@ from gateway.problems import problems
 from gateway.quotas import QUOTAS, Quotas
 from gateway.security.prints import PRINTS, Prints
 from gateway.settings import Settings
+from gateway.streaming.room import ROOM, Room
 from gateway.streams import RELAY, Relay, Signal
 from shared.app import BUS, LIMITER, LOOKUPS, STORE, base
 from shared.errors import InvalidSetting
@@ -42,6 +43,7 @@ def build(settings: Settings, keys: Keys | None) -> web.Application:
         client_max_size=MAX_BODY,
     )
     app[ACCESS] = Access(keys, settings.cache_secret)
+    app[ROOM] = Room()
     app[PRINTS] = Prints(settings.cache_secret)
     for module in (bulk, lookups, cache, circuits, operations):
         app.add_routes(module.routes)

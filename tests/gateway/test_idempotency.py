@@ -52,7 +52,7 @@ async def test_what_is_kept_of_a_request_tells_nobody_what_was_asked(
     gateway = await lasting.start(CACHE_SECRET="s" * 32)
     await gateway.ask(**{"Idempotency-Key": "guessable"})
     kept = [
-        key.decode() + (await store.redis.get(key)).decode()
+        f"{key!r} {await store.redis.get(key)!r}"
         async for key in store.redis.scan_iter("consulta:once:*")
     ]
     body = msgspec.json.encode(msgspec.convert(CEP, Lookup))
