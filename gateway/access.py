@@ -18,6 +18,7 @@ from gateway.problems import Problem
 from gateway.security.local import insist_on_local
 from shared.keys import SCOPES, ApiKey, Keys, Scope
 from shared.settings import Secret
+from shared.topology import MAX_PRIORITY
 
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
@@ -34,6 +35,11 @@ class Caller:
     tenant: str
     scopes: frozenset[Scope]
     key: ApiKey | None = None
+
+    @property
+    def highest(self) -> int:
+        """The highest priority they may ask for."""
+        return self.key.highest if self.key is not None else MAX_PRIORITY
 
     def sees(self, tenant: str | None) -> bool:
         """Whether a lookup of this tenant is theirs. Without keys there is only one."""

@@ -121,7 +121,7 @@ def _asked(request: web.Request, item: Any) -> Lookup | InvalidInput:
     if isinstance(item, InvalidInput):
         return item
     try:
-        return lookup_from({"prioridade": PRIORITY, **item} if isinstance(item, dict) else item)
+        return lookup_from(item, request[CALLER], PRIORITY)
     except InvalidInput as error:
         return error
 

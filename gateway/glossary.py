@@ -61,7 +61,8 @@ FIELDS: Final = {
     # a lookup
     "identificador": "O número, com ou sem máscara.",
     "tipo": "O tipo do identificador.",
-    "prioridade": "De 1 (por último) a 10 (primeiro). Num lote, 1 se você não disser outra.",
+    "prioridade": "De 1 (por último) a 10 (primeiro), e até o máximo da sua chave. Sem ela, 5, ou "
+    "esse máximo se for menor; num lote, 1.",
     "atraso": "Segundos até começar; até 12 dias.",
     "prazo": "Segundos, depois de começar, até terminar com o que houver.",
     "atualizar": "`true` para consultar as fontes de novo, sem usar o cache.",
