@@ -17,13 +17,12 @@ from gateway.operation import requested
 from gateway.problems import Problem
 from gateway.security.local import insist_on_local
 from shared.keys import SCOPES, ApiKey, Keys, Scope
+from shared.lookups import KEEP_S
 from shared.settings import Secret
 from shared.topology import MAX_PRIORITY
 
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
-# Long enough to reconnect to a lookup that runs, short enough to be worth little in a log.
-TICKET_S: Final = 900
 LOCAL: Final = "local"
 _BEARER: Final = "Bearer "
 
@@ -58,18 +57,24 @@ class Access:
         # Tickets are no digests of identifiers: a key of their own.
         self._secret = hmac.digest(secret.reveal().encode(), b"tickets", "sha256")
 
-    def ticket(self, key: ApiKey, task_id: str) -> str:
-        """A short-lived right to follow one lookup, for clients that cannot set headers.
+    def ticket(self, key: ApiKey, task_id: str, lifetime: float) -> str:
+        """A right to follow one lookup, for clients that cannot set headers.
 
-        It is the right of a key, and ends with it.
+        It is the right of a key, and ends with it. Else it lives as long as there is something to
+        follow: one that ends before would stop an EventSource, which takes a 401 for the end.
+
+        Args:
+            lifetime: seconds from now until the lookup has ended at the latest.
         """
-        end = int(time.time()) + TICKET_S
+        end = int(time.time() + lifetime) + KEEP_S
         return f"{end}.{key.id}.{self._sign(end, key.id, task_id)}"
 
-    def address(self, caller: Caller, task_id: str) -> str:
-        """Where a lookup's events are, with a ticket where one is needed."""
+    def address(self, caller: Caller, task_id: str, lifetime: float) -> str:
+        """Where a lookup's events are, with a ticket where one is needed; `lifetime` as there."""
         where = f"/api/consultas/{task_id}/eventos"
-        return f"{where}?ticket={self.ticket(caller.key, task_id)}" if caller.key else where
+        if caller.key is None:
+            return where
+        return f"{where}?ticket={self.ticket(caller.key, task_id, lifetime)}"
 
     def holds(self, caller: Caller) -> bool:
         """Whether somebody who was let in still would be: a key may be revoked meanwhile."""

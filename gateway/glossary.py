@@ -156,7 +156,7 @@ FIELDS: Final = {
     "ProblemDetails.campo": "O campo a corrigir, se for um.",
     "BulkItem.campo": "O campo a corrigir, se for um.",
     # answers
-    "eventos": "Onde acompanhá-la (SSE), com um bilhete de curta duração se for preciso.",
+    "eventos": "Onde acompanhá-la (SSE), com um bilhete se for preciso.",
     "Snapshot.eventos": "Quantos eventos ela tem.",
     "resultado": "O resultado, quando houver.",
     "indice": "O lugar na lista, a partir de 0.",

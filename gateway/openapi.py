@@ -39,7 +39,8 @@ _SECURITY: Final = {
         "in": "query",
         "name": "ticket",
         "description": "O bilhete que vem em `eventos` na resposta ao pedido: abre o fluxo daquela "
-        "consulta, por 15 minutos, para quem não define cabeçalhos (`EventSource`).",
+        "consulta, enquanto ela corre e por uma hora depois, para quem não define cabeçalhos "
+        "(`EventSource`).",
     },
 }
 _TAGS: Final = {
