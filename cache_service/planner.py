@@ -52,7 +52,7 @@ class Planner:
             return
         digest = self.cache.digest(identifier.kind, identifier.value)
         deadline = time.time() + request.deadline
-        first = started(request.kind, stages)
+        first = started(request.kind, stages, request.purpose, request.legal_basis)
         subject = _subject(request, digest, stages)
         plan = await self.lookups.plan(request, digest, subject, stages, deadline, first)
         if plan.verdict == "other":

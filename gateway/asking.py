@@ -98,7 +98,7 @@ class Asking:
         if asked.refresh or asked.delay:
             return None
         entries = await cache.read(asked.kind, cache.digest(asked.kind, identifier.value))
-        events = hit(asked.kind, stages, entries)
+        events = hit(asked.kind, stages, entries, asked.purpose, asked.legal_basis)
         await cache.count(hit=events is not None)
         metrics.cache_requests.labels(asked.kind, "hit" if events else "miss").inc()
         return events

@@ -88,6 +88,8 @@ FIELDS: Final = {
     "provedor": "O provedor.",
     "motivo": "Por quê.",
     "Started.etapas": "As etapas que terão um evento cada.",
+    "Started.finalidade": "A finalidade que você deu, se deu uma.",
+    "Started.base_legal": "A base legal que você deu, se deu uma.",
     "etapa": "A etapa.",
     "retry_at": "Quando deve chegar a vez (UTC).",
     "codigo": "O que houve, numa palavra estável.",
