@@ -48,7 +48,7 @@ class Planner:
         identifier = parse(request.kind, request.identifier)
         stages = wanted(request.kind, request.stages)
         digest = self.cache.digest(identifier.kind, identifier.value)
-        first = started(request.kind, stages)
+        first = started(request.kind, stages, request.purpose, request.legal_basis)
         subject = _subject(request, digest, stages)
         plan = await self.lookups.plan(request, digest, subject, stages, first)
         match plan.verdict:

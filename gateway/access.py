@@ -1,8 +1,7 @@
 """Who is calling, and whether they may.
 
 Closed by default: a route without a declared scope answers nobody. Without a file of keys the
-gateway serves its own machine only, as one tenant with every right; it then also insists on a
-local `Host`, or any web page could reach it through a name that resolves to loopback.
+gateway serves its own machine only, as one tenant with every right (`gateway.security.local`).
 """
 
 import hashlib
@@ -14,16 +13,16 @@ from typing import Final
 
 from aiohttp import web
 
-from gateway.headers import ORIGIN
 from gateway.operation import requested
 from gateway.problems import Problem
+from gateway.security.local import insist_on_local
 from shared.keys import SCOPES, ApiKey, Keys, Scope
-from shared.settings import LOOPBACK, Secret
+from shared.lookups import KEEP_S
+from shared.settings import Secret
+from shared.topology import MAX_PRIORITY
 
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
-# Long enough to reconnect to a lookup that runs, short enough to be worth little in a log.
-TICKET_S: Final = 900
 LOCAL: Final = "local"
 _BEARER: Final = "Bearer "
 
@@ -35,6 +34,11 @@ class Caller:
     tenant: str
     scopes: frozenset[Scope]
     key: ApiKey | None = None
+
+    @property
+    def highest(self) -> int:
+        """The highest priority they may ask for."""
+        return self.key.highest if self.key is not None else MAX_PRIORITY
 
     def sees(self, tenant: str | None) -> bool:
         """Whether a lookup of this tenant is theirs. Without keys there is only one."""
@@ -53,18 +57,24 @@ class Access:
         # Tickets are no digests of identifiers: a key of their own.
         self._secret = hmac.digest(secret.reveal().encode(), b"tickets", "sha256")
 
-    def ticket(self, key: ApiKey, task_id: str) -> str:
-        """A short-lived right to follow one lookup, for clients that cannot set headers.
+    def ticket(self, key: ApiKey, task_id: str, lifetime: float) -> str:
+        """A right to follow one lookup, for clients that cannot set headers.
 
-        It is the right of a key, and ends with it.
+        It is the right of a key, and ends with it. Else it lives as long as there is something to
+        follow: one that ends before would stop an EventSource, which takes a 401 for the end.
+
+        Args:
+            lifetime: seconds from now until the lookup has ended at the latest.
         """
-        end = int(time.time()) + TICKET_S
+        end = int(time.time() + lifetime) + KEEP_S
         return f"{end}.{key.id}.{self._sign(end, key.id, task_id)}"
 
-    def address(self, caller: Caller, task_id: str) -> str:
-        """Where a lookup's events are, with a ticket where one is needed."""
+    def address(self, caller: Caller, task_id: str, lifetime: float) -> str:
+        """Where a lookup's events are, with a ticket where one is needed; `lifetime` as there."""
         where = f"/api/consultas/{task_id}/eventos"
-        return f"{where}?ticket={self.ticket(caller.key, task_id)}" if caller.key else where
+        if caller.key is None:
+            return where
+        return f"{where}?ticket={self.ticket(caller.key, task_id, lifetime)}"
 
     def holds(self, caller: Caller) -> bool:
         """Whether somebody who was let in still would be: a key may be revoked meanwhile."""
@@ -82,7 +92,7 @@ class Access:
         if wanted is None:
             raise Problem(403, "esta rota não atende ninguém")
         if self.keys is None:
-            _insist_on_local(request)
+            insist_on_local(request)
             return _EVERYBODY
         caller = self._by_key(request) or self._by_ticket(request)
         if caller is None:
@@ -132,22 +142,3 @@ async def guard(request: web.Request, handler: Handler) -> web.StreamResponse:
     if known and not public:
         request[CALLER] = request.app[ACCESS].admit(request)
     return await handler(request)
-
-
-def _insist_on_local(request: web.Request) -> None:
-    """Without keys the way here is what tells friend from stranger.
-
-    Raises:
-        Problem: 403, the request came by a foreign name, or from a page of a foreign address: a
-            browser sends some calls of any page here, with a body or without.
-    """
-    if not _is_local(request.host):
-        raise Problem(403, "sem chaves de API, só pelo endereço local (127.0.0.1)")
-    page = request.headers.get("Origin")
-    if page is not None and ORIGIN not in request and not _is_local(page.partition("://")[2]):
-        raise Problem(403, "sem chaves de API, só páginas locais ou de CORS_ORIGINS")
-
-
-def _is_local(host: str) -> bool:
-    name = host.rsplit(":", 1)[0] if not host.endswith("]") else host
-    return name.strip("[]") in LOOPBACK

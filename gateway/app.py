@@ -15,7 +15,9 @@ from gateway.access import ACCESS, Access, guard
 from gateway.operations import QUEUES
 from gateway.problems import problems
 from gateway.quotas import QUOTAS, Quotas
+from gateway.security.prints import PRINTS, Prints
 from gateway.settings import Settings
+from gateway.streaming.room import ROOM, Room
 from gateway.streams import RELAY, Relay, Signal
 from shared.app import BUS, ENDINGS, LIMITER, LOOKUPS, STORE, SUPERVISOR, base
 from shared.errors import InvalidSetting
@@ -39,6 +41,8 @@ def build(settings: Settings, keys: Keys | None) -> web.Application:
         client_max_size=MAX_BODY,
     )
     app[ACCESS] = Access(keys, settings.cache_secret)
+    app[ROOM] = Room()
+    app[PRINTS] = Prints(settings.cache_secret)
     for module in (bulk, lookups, cache, circuits, operations):
         app.add_routes(module.routes)
     documents.serve(app)

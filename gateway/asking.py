@@ -2,7 +2,6 @@
 
 import asyncio
 import contextlib
-import hashlib
 from collections.abc import Coroutine
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -16,6 +15,7 @@ from gateway.access import ACCESS, CALLER, Caller
 from gateway.problems import Problem
 from gateway.quotas import QUOTAS
 from gateway.schemas import Accepted, Done
+from gateway.security.prints import PRINTS
 from gateway.streams import ORIGIN
 from shared import metrics
 from shared.app import BUS, CACHE, LOOKUPS
@@ -105,7 +105,7 @@ class Asking:
         if asked.refresh or asked.delay:
             return None
         entries = await cache.read(asked.kind, cache.digest(asked.kind, identifier.value))
-        events = hit(asked.kind, stages, entries)
+        events = hit(asked.kind, stages, entries, asked.purpose, asked.legal_basis)
         await cache.count(hit=events is not None)
         metrics.cache_requests.labels(asked.kind, "hit" if events else "miss").inc()
         return events
@@ -166,8 +166,8 @@ async def begin(request: web.Request, asked: Lookup) -> tuple[Asking, View | Non
         return asking, None
     if len(key) > 255 or not key.isprintable():
         raise InvalidInput("Idempotency-Key", "use até 255 caracteres visíveis")
-    print_ = hashlib.sha256(msgspec.json.encode(asked)).hexdigest()
-    name = hashlib.sha256(f"{asking.caller.tenant}\0{key}".encode()).hexdigest()
+    prints = request.app[PRINTS]
+    print_, name = prints.request(asked), prints.name(asking.caller.tenant, key)
     told = f"{asking.task_id} {print_}"
     before = await request.app[LOOKUPS].once(name, told, IDEMPOTENT_S)
     task_id, _, first = before.partition(" ")
@@ -195,7 +195,8 @@ async def submit(asking: Asking, view: View | None = None) -> tuple[int, Accepte
         events = await asking.take_on(keep=True)
         if events is not None:
             return _done(task_id, events[-1])
-    where = asking.app[ACCESS].address(asking.caller, task_id)
+    lifetime = asking.asked.delay + asking.asked.deadline
+    where = asking.app[ACCESS].address(asking.caller, task_id, lifetime)
     status = "PENDING" if view is None else view.status
     return 202, Accepted(task_id=task_id, status=status, events=where)
 

@@ -170,7 +170,7 @@ def _messages() -> dict[str, Any]:
             "correlationId": task,
             "examples": [
                 {"name": name, "payload": to_builtins(event)}
-                for name, event in examples.EVENTS.items()
+                for name, event in (examples.EVENTS | examples.WITH_PURPOSE).items()
             ],
         },
         "morta": {

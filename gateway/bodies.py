@@ -8,8 +8,10 @@ from typing import Any, Final, TypeVar
 import msgspec
 from aiohttp import web
 
+from gateway.access import Caller
 from gateway.problems import Problem
 from shared.errors import InvalidInput
+from shared.keys import USUAL_PRIORITY
 from shared.messages import Lookup
 
 Read = TypeVar("Read")
@@ -58,16 +60,25 @@ async def in_time(read: Awaitable[Read], seconds: float | None = None) -> Read:
         raise Problem(408, detail, headers={"Connection": "close"}) from None
 
 
-def lookup_from(body: Any) -> Lookup:
+def lookup_from(body: Any, caller: Caller, usual: int = USUAL_PRIORITY) -> Lookup:
     """The body as a lookup.
+
+    Args:
+        usual: the priority of one that names none, as far as the caller may go.
 
     Raises:
         InvalidInput: names the field and its mend.
     """
+    if isinstance(body, dict):
+        body = {"prioridade": min(usual, caller.highest), **body}
     try:
-        return msgspec.convert(body, Lookup)
+        asked = msgspec.convert(body, Lookup)
     except msgspec.ValidationError as error:
         raise _named(str(error)) from None
+    if asked.priority > caller.highest:
+        mend = f"acima do máximo da sua chave; use um número de 1 a {caller.highest}"
+        raise InvalidInput("prioridade", mend)
+    return asked
 
 
 def _named(text: str) -> InvalidInput:

@@ -77,6 +77,21 @@ _EVENTS: Final = (
 EVENTS: Final = {
     event.type: replace(event, task_id=TASK, seq=seq) for seq, event in enumerate(_EVENTS, 1)
 }
+# How a lookup begins whose asker said what it is for.
+WITH_PURPOSE: Final = {
+    "iniciado_com_finalidade": Event(
+        type="iniciado",
+        timestamp=_ASKED_AT,
+        task_id="e3a1b5d7-2c4f-4a6b-9d8e-0f1a2b3c4d5e",
+        seq=1,
+        data=schemas.Started(
+            kind="cpf",
+            stages=["telegram"],
+            purpose="análise de crédito",
+            legal_basis="LGPD, art. 7º, X",
+        ),
+    )
+}
 STREAM: Final = "retry: 1500\n\n" + "".join(
     frame(Head(event.type, seq), encode(event)).decode()
     for seq, event in enumerate(EVENTS.values(), 1)

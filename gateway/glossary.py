@@ -61,7 +61,8 @@ FIELDS: Final = {
     # a lookup
     "identificador": "O número, com ou sem máscara.",
     "tipo": "O tipo do identificador.",
-    "prioridade": "De 1 (por último) a 10 (primeiro). Num lote, 1 se você não disser outra.",
+    "prioridade": "De 1 (por último) a 10 (primeiro), e até o máximo da sua chave. Sem ela, 5, ou "
+    "esse máximo se for menor; num lote, 1.",
     "atraso": "Segundos até começar; até 12 dias.",
     "prazo": "Segundos, depois de começar, até terminar com o que houver.",
     "atualizar": "`true` para consultar as fontes de novo, sem usar o cache.",
@@ -90,6 +91,8 @@ FIELDS: Final = {
     "provedor": "O provedor.",
     "motivo": "Por quê.",
     "Started.etapas": "As etapas que terão um evento cada.",
+    "Started.finalidade": "A finalidade que você deu, se deu uma.",
+    "Started.base_legal": "A base legal que você deu, se deu uma.",
     "etapa": "A etapa.",
     "retry_at": "Quando deve chegar a vez (UTC).",
     "codigo": "O que houve, numa palavra estável.",
@@ -158,7 +161,7 @@ FIELDS: Final = {
     "ProblemDetails.campo": "O campo a corrigir, se for um.",
     "BulkItem.campo": "O campo a corrigir, se for um.",
     # answers
-    "eventos": "Onde acompanhá-la (SSE), com um bilhete de curta duração se for preciso.",
+    "eventos": "Onde acompanhá-la (SSE), com um bilhete se for preciso.",
     "Snapshot.eventos": "Quantos eventos ela tem.",
     "resultado": "O resultado, quando houver.",
     "indice": "O lugar na lista, a partir de 0.",

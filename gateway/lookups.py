@@ -60,7 +60,7 @@ routes = web.RouteTableDef()
 )
 async def ask_and_stream(request: web.Request) -> web.StreamResponse:
     """Ask for a lookup, and stream its events in the answer."""
-    asked = lookup_from(await read_json(request))
+    asked = lookup_from(await read_json(request), request[CALLER])
     with request.app[QUOTAS].stream(request[CALLER]):
         asking, before = await begin(request, asked)
         with request.app[RELAY].subscribed(asking.task_id, asking.caller.tenant) as stream:
@@ -92,7 +92,7 @@ async def ask_and_stream(request: web.Request) -> web.StreamResponse:
 )
 async def ask(request: web.Request) -> web.Response:
     """Ask for a lookup: the result itself if the cache has it, else where to follow it."""
-    asking, before = await begin(request, lookup_from(await read_json(request)))
+    asking, before = await begin(request, lookup_from(await read_json(request), request[CALLER]))
     status, answer = await submit(asking, before)
     headers = {"Location": f"/api/consultas/{asking.task_id}"} if status == 202 else None
     return json_answer(answer, status=status, headers=headers)

@@ -31,14 +31,16 @@ _SECURITY: Final = {
         "type": "http",
         "scheme": "bearer",
         "description": "Uma chave de API, `csl_…`, feita com `consulta keys add`. Cada operação "
-        "diz o escopo que pede. Um gateway sem chaves atende só a própria máquina, sem chave.",
+        "diz o escopo que pede. Um gateway sem chaves atende só a própria máquina, sem chave e "
+        "sem proxy no caminho.",
     },
     "bilhete": {
         "type": "apiKey",
         "in": "query",
         "name": "ticket",
         "description": "O bilhete que vem em `eventos` na resposta ao pedido: abre o fluxo daquela "
-        "consulta, por 15 minutos, para quem não define cabeçalhos (`EventSource`).",
+        "consulta, enquanto ela corre e por uma hora depois, para quem não define cabeçalhos "
+        "(`EventSource`).",
     },
 }
 _TAGS: Final = {

@@ -53,6 +53,8 @@ class Started(Struct, kw_only=True):
 
     kind: Kind = field(name="tipo")
     stages: list[Stage] = field(name="etapas")
+    purpose: str | UnsetType = field(name="finalidade", default=UNSET)
+    legal_basis: str | UnsetType = field(name="base_legal", default=UNSET)
 
 
 class Waiting(Struct, kw_only=True):

@@ -35,9 +35,9 @@ class Settings(Service):
 
     def __post_init__(self) -> None:
         """Without keys anybody who can reach it could look up anybody."""
-        super().__post_init__()
         if self.api_keys_file is None and self.gateway_host not in LOOPBACK:
             raise InvalidSetting(
                 f"GATEWAY_HOST: {self.gateway_host!r} needs API keys; set API_KEYS_FILE "
                 "(make one with `consulta keys add`), or listen on 127.0.0.1"
             )
+        super().__post_init__()

@@ -44,10 +44,16 @@ def retry(*, later: bool = False) -> bytes:
 
 
 class Writer:
-    """An open stream. A client that takes nothing for a while is cut off, and may come back."""
+    """An open stream. A client that takes nothing for a while is cut off, and may come back.
 
-    def __init__(self, request: web.Request, response: web.StreamResponse) -> None:
-        self._request, self._response = request, response
+    Args:
+        patience: how long that is, in seconds; WRITE_TIMEOUT_S unless it is given.
+    """
+
+    def __init__(
+        self, request: web.Request, response: web.StreamResponse, patience: float = 0
+    ) -> None:
+        self._request, self._response, self._patience = request, response, patience
 
     async def write(self, data: bytes) -> None:
         """Write, or cut the client off.
@@ -56,7 +62,7 @@ class Writer:
             ConnectionResetError: it has gone, or was cut off.
         """
         try:
-            async with asyncio.timeout(WRITE_TIMEOUT_S):
+            async with asyncio.timeout(self._patience or WRITE_TIMEOUT_S):
                 await self._response.write(data)
         except TimeoutError:
             if self._request.transport is not None:

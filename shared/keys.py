@@ -19,9 +19,13 @@ from msgspec import DecodeError, Meta, Struct, field, json
 from shared.errors import InvalidInput, InvalidSetting
 from shared.limits import Limit
 from shared.messages import now
+from shared.topology import MAX_PRIORITY
 
 Scope = Literal["consultar", "acompanhar", "administrar"]
 SCOPES: Final = get_args(Scope)
+# Of a lookup that names none, and what a new key may ask for unless it is given more: those before
+# the others are few, or they are before nobody.
+USUAL_PRIORITY: Final = 5
 _NOBODY: Final = hashlib.sha256(b"").hexdigest()
 
 
@@ -35,6 +39,10 @@ class ApiKey(Struct, kw_only=True):
     # Lookups this key may ask for in a window, and have under way at once.
     rate: str = "600/min"
     concurrency: Annotated[int, Meta(ge=1)] = 100
+    # The highest priority it may ask for. Keys of before there was one may ask for any.
+    highest: Annotated[int, Meta(ge=1, le=MAX_PRIORITY)] = field(
+        name="priority", default=MAX_PRIORITY
+    )
     created: str = field(default_factory=now)
     revoked: str | None = None
 
@@ -97,7 +105,14 @@ class Keys:
         return list(self._keys.values())
 
 
-def add(path: Path, tenant: str, scopes: list[Scope], rate: str, concurrency: int) -> str:
+def add(
+    path: Path,
+    tenant: str,
+    scopes: list[Scope],
+    rate: str,
+    concurrency: int,
+    highest: int = USUAL_PRIORITY,
+) -> str:
     """Make a key, write it down, and return it: this is the one time it can be seen.
 
     Raises:
@@ -109,6 +124,8 @@ def add(path: Path, tenant: str, scopes: list[Scope], rate: str, concurrency: in
         Limit.parse("", rate)
     except ValueError as error:
         raise InvalidInput("rate", str(error)) from None
+    if not 1 <= highest <= MAX_PRIORITY:
+        raise InvalidInput("prioridade", f"use um número de 1 a {MAX_PRIORITY}")
     secret, name = secrets.token_urlsafe(32), secrets.token_hex(4)
     key = ApiKey(
         id=name,
@@ -117,6 +134,7 @@ def add(path: Path, tenant: str, scopes: list[Scope], rate: str, concurrency: in
         scopes=scopes,
         rate=rate,
         concurrency=concurrency,
+        highest=highest,
     )
     try:
         json.decode(json.encode(key), type=ApiKey)

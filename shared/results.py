@@ -14,9 +14,20 @@ from shared.messages import STAGES, Event, Stage, now, unix
 ANSWERS = frozenset({"ok", "nao_encontrado"})
 
 
-def started(kind: Kind, wanted: Sequence[Stage]) -> Event:
-    """`iniciado`: the stages to expect."""
-    return Event(type="iniciado", timestamp=now(), data={"tipo": kind, "etapas": list(wanted)})
+def started(
+    kind: Kind,
+    wanted: Sequence[Stage],
+    purpose: str | None = None,
+    legal_basis: str | None = None,
+) -> Event:
+    """`iniciado`: the stages to expect, and what the asker said the lookup is for.
+
+    A flight may tell it, since only askers of one purpose and one legal basis share one.
+    """
+    data: dict[str, Any] = {"tipo": kind, "etapas": list(wanted)}
+    given = {"finalidade": purpose, "base_legal": legal_basis}
+    data.update((name, text) for name, text in given.items() if text is not None)
+    return Event(type="iniciado", timestamp=now(), data=data)
 
 
 def from_cache(stage: Stage, entry: Entry) -> Event:
@@ -100,7 +111,13 @@ def _stage(event: Event) -> dict[str, Any]:
     return {name: value for name, value in told.items() if value is not UNSET}
 
 
-def hit(kind: Kind, wanted: Sequence[Stage], entries: Entries) -> list[Event] | None:
+def hit(
+    kind: Kind,
+    wanted: Sequence[Stage],
+    entries: Entries,
+    purpose: str | None = None,
+    legal_basis: str | None = None,
+) -> list[Event] | None:
     """All events of a lookup the cache can answer whole; None if it cannot.
 
     It can when each stage is fresh, and the analysis stands that was made of just these answers.
@@ -119,7 +136,7 @@ def hit(kind: Kind, wanted: Sequence[Stage], entries: Entries) -> list[Event] | 
         type="analysis", timestamp=now(), data=kept.data["analise"], outcome="ok", cached=True
     )
     return [
-        started(kind, wanted),
+        started(kind, wanted, purpose, legal_basis),
         *stages,
         analysis,
         completed(kind, stages, kept.data["analise"]),

@@ -18,6 +18,8 @@ from shared.limits import Limit
 Value = TypeVar("Value")
 
 LOOPBACK: Final = frozenset({"127.0.0.1", "localhost", "::1"})
+# As much as the HMACs it is the key of put out: to guess it is no way in.
+SECRET_BYTES: Final = 32
 # Only for processes started by hand on one machine; see `Common`.
 _LOCAL_SECRET: Final = "only-for-one-machine"  # noqa: S105
 
@@ -80,10 +82,7 @@ def read(
     """
     text = environ.get(name) or default
     if parse is secret and (path := environ.get(f"{name}_FILE")):
-        try:
-            text = Path(path).read_text().strip()
-        except OSError as error:
-            raise InvalidSetting(f"{name}_FILE: {error.strerror}; name a readable file") from None
+        text = _kept(f"{name}_FILE", Path(path))
     try:
         return parse(text)
     except ValueError as error:
@@ -91,8 +90,27 @@ def read(
         raise InvalidSetting(f"{name}: {shown} cannot be used; {error}") from None
 
 
+def _kept(variable: str, path: Path) -> str:
+    """The secret a file holds. None in it is a mistake, and no wish for the default."""
+    try:
+        text = path.read_text(encoding="utf-8").strip()
+    except OSError as error:
+        raise InvalidSetting(f"{variable}: {error.strerror}; name a readable file") from None
+    except UnicodeDecodeError:
+        raise InvalidSetting(f"{variable}: the file is no text; write it in UTF-8") from None
+    if not text:
+        raise InvalidSetting(
+            f"{variable}: the file is empty; write the secret into it, or unset {variable}"
+        )
+    return text
+
+
 def secret(text: str) -> Secret:
-    """Anything; never shown."""
+    """Any text; never shown."""
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        raise ValueError("write it in UTF-8") from None
     return Secret(text)
 
 
@@ -146,7 +164,10 @@ def url(*schemes: str) -> Callable[[str], Secret]:
         forms += " or unix:///path/of/redis.sock"
 
     def parse(text: str) -> Secret:
-        parts = urlsplit(text)
+        try:
+            parts = urlsplit(text)
+        except ValueError:  # half of an IPv6 address; its words are English prose, and no mend
+            parts = urlsplit("")
         # What stands where a host would is the beginning of a path that lacks its first slash.
         names = not parts.hostname and parts.path[1:] if parts.scheme == "unix" else parts.hostname
         if parts.scheme not in schemes or not names:
@@ -156,10 +177,10 @@ def url(*schemes: str) -> Callable[[str], Secret]:
     return parse
 
 
-def host_of(address: Secret) -> str:
-    """The host a URL names; a Unix socket is always this machine's."""
+def is_here(address: Secret) -> bool:
+    """Whether a URL leads to this machine: to its loopback, or to a socket in its files."""
     parts = urlsplit(address.reveal())
-    return "localhost" if parts.scheme == "unix" else parts.hostname or ""
+    return parts.scheme == "unix" or parts.hostname in LOOPBACK
 
 
 def _level(text: str) -> str:
@@ -181,9 +202,25 @@ class Common:
     ops_host: str = setting(str, "127.0.0.1")
 
     def __post_init__(self) -> None:
-        """A key that everybody can read in the source protects nothing beyond this machine."""
-        if self.cache_secret.reveal() == _LOCAL_SECRET and host_of(self.redis_url) not in LOOPBACK:
+        """Beyond this machine the secret has to be one, or tickets are forged and digests undone.
+
+        Whoever listens to other machines, or works with servers on others, is one of many
+        processes and so is told the secret; the default is for what is started by hand on one.
+        """
+        text, beyond = self.cache_secret.reveal(), self._beyond()
+        size = len(text.encode())
+        if beyond and size < SECRET_BYTES:
+            fault = "not set" if text == _LOCAL_SECRET else f"has {size} bytes"
             raise InvalidSetting(
-                "CACHE_SECRET: not set, and REDIS_URL is not on this machine; "
-                "set it to a long random string, the same for every service"
+                f"CACHE_SECRET: {fault}, and {beyond} leads beyond this machine; set one of "
+                f"{SECRET_BYTES} bytes or more, random and the same for every service "
+                "(openssl rand -hex 32)"
             )
+
+    def _beyond(self) -> str:
+        """The first variable that leads beyond this machine; every `…_host` is listened on."""
+        for entry in fields(self):
+            if entry.name.endswith("_host") and getattr(self, entry.name) not in LOOPBACK:
+                return entry.name.upper()
+        urls = {"AMQP_URL": self.amqp_url, "REDIS_URL": self.redis_url}
+        return next((name for name, url in urls.items() if not is_here(url)), "")

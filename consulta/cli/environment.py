@@ -23,9 +23,9 @@ _DEFAULTS: Final = {
 _MENDS: Final = {
     "CONSULTA_URL": "use um endereço como http://host:porta/",
     "CONSULTA_KEY": "use a chave de API como a recebeu, numa só linha",
-    "CONSULTA_KEY_FILE": "aponte para um arquivo legível",
+    "CONSULTA_KEY_FILE": "aponte para um arquivo legível que a contenha",
     "AMQP_URL": "use um endereço como amqp://usuario:senha@host:porta/",
-    "AMQP_URL_FILE": "aponte para um arquivo legível",
+    "AMQP_URL_FILE": "aponte para um arquivo legível que o contenha",
 }
 
 

@@ -8,7 +8,8 @@ from consulta.cli.output import table
 from consulta.cli.parser import Commands, UsageError
 from shared import keys
 from shared.errors import InvalidSetting
-from shared.keys import SCOPES
+from shared.keys import SCOPES, USUAL_PRIORITY
+from shared.topology import MAX_PRIORITY
 
 
 def add(commands: Commands) -> None:
@@ -27,6 +28,13 @@ def add(commands: Commands) -> None:
     parser.add_argument(
         "--simultaneas", type=int, default=100, help="consultas em andamento ao mesmo tempo (100)"
     )
+    parser.add_argument(
+        "--prioridade-maxima",
+        type=int,
+        metavar="N",
+        default=USUAL_PRIORITY,
+        help=f"a maior que pode pedir, de 1 a {MAX_PRIORITY} ({USUAL_PRIORITY})",
+    )
     parser = group.add("revoke", "Revoga uma chave; vale em um segundo, sem reinício.", revoke)
     parser.add_argument("id", metavar="ID", help="como em `consulta keys list`")
     group.add("list", "Lista as chaves, sem os segredos.", show)
@@ -35,7 +43,10 @@ def add(commands: Commands) -> None:
 def create(args: Namespace) -> int:
     """Make a key and print it."""
     scopes = args.escopo or ["consultar", "acompanhar"]
-    print(keys.add(_file(), args.cliente, scopes, args.limite, args.simultaneas))
+    key = keys.add(
+        _file(), args.cliente, scopes, args.limite, args.simultaneas, args.prioridade_maxima
+    )
+    print(key)
     return 0
 
 
@@ -54,10 +65,10 @@ def show(_: Namespace) -> int:
     except InvalidSetting as error:
         raise UsageError(str(error)) from None
     table(
-        ("id", "cliente", "escopos", "limite", "simultâneas", "criada", "revogada"),
+        ("id", "cliente", "escopos", "limite", "simultâneas", "prioridade", "criada", "revogada"),
         [
-            (key.id, key.tenant, ",".join(key.scopes), key.rate, key.concurrency, key.created,
-             key.revoked)
+            (key.id, key.tenant, ",".join(key.scopes), key.rate, key.concurrency, key.highest,
+             key.created, key.revoked)
             for key in known
         ],
     )  # fmt: skip

@@ -6,8 +6,8 @@ from pathlib import Path
 
 
 def kept_secret(path: Path) -> str:
-    """The secret kept in ``path``; made there at the first call."""
-    if not path.exists():
+    """The secret kept in ``path``; made there at the first call, or after one that died of it."""
+    if not path.exists() or not path.read_text():
         write_private(path, secrets.token_hex(24))
     return path.read_text()
 

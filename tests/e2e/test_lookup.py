@@ -53,6 +53,24 @@ async def test_the_second_time_it_is_a_hit_and_no_provider_is_asked(api: Api) ->
         assert stage["dados"] == stages[name]["dados"]
 
 
+async def test_what_a_lookup_is_for_is_told_in_a_miss_and_in_a_hit_alike(api: Api) -> None:
+    given = {"finalidade": "análise de crédito", "base_legal": "LGPD, art. 7º, X"}
+    only = {"finalidade": "cobrança"}
+    events = [
+        await api.stream(CEP, "cep", atualizar=True, **given),
+        await api.stream(CEP, "cep", **given),
+        await api.stream(CEP, "cep", **only),
+        await api.stream(CEP, "cep"),
+    ]
+    assert [told[1].get("cache", False) for told in events] == [
+        False, True, True, True,
+    ]  # fmt: skip
+    plain = {"tipo": "cep", "etapas": ["endereco"]}
+    assert [told[0]["dados"] for told in events] == [
+        {**plain, **given}, {**plain, **given}, {**plain, **only}, plain,
+    ]  # fmt: skip
+
+
 async def test_every_spelling_is_one_subject(api: Api) -> None:
     await api.stream("111.444.777-35")
     for spelling in ("11144477735", "011144477735", " 111.444.777-35 "):

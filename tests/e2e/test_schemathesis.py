@@ -52,7 +52,7 @@ def gateway(
         settings_ = {"latency_ms": 1, "jitter_ms": 0}
         requests.put(f"{services.simulator}/_control/{provider}", json=settings_, timeout=10)
     file, port = tmp_path_factory.mktemp("keys") / "keys.json", free_port()
-    key = add(file, "acme", list(SCOPES), "off", 1_000_000)
+    key = add(file, "acme", list(SCOPES), "off", 1_000_000, 10)
     services.start("gateway.2", GATEWAY_PORT=str(port), API_KEYS_FILE=str(file))
     yield f"http://127.0.0.1:{port}", {"Authorization": f"Bearer {key}"}
     services.kill("gateway.2")

@@ -14,8 +14,15 @@ class Keyring:
 
     file: Path
 
-    def make(self, *scopes: Scope, tenant: str = "ours", rate: str = "off", most: int = 99) -> str:
-        return add(self.file, tenant, list(scopes or SCOPES), rate, most)
+    def make(
+        self,
+        *scopes: Scope,
+        tenant: str = "ours",
+        rate: str = "off",
+        most: int = 99,
+        highest: int = 10,
+    ) -> str:
+        return add(self.file, tenant, list(scopes or SCOPES), rate, most, highest)
 
 
 async def known(gateway: Gateway, key: str) -> Gateway:

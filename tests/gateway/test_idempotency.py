@@ -1,14 +1,20 @@
 """`Idempotency-Key`: a request that is repeated, to whichever replica, is one request."""
 
 import asyncio
+import hashlib
 from typing import Any
 from uuid import uuid4
 
+import msgspec
 import pytest
 import pytest_asyncio
 
+from gateway.security.prints import Prints
 from shared.app import BUS
 from shared.errors import BusUnavailable
+from shared.messages import Lookup
+from shared.settings import Secret
+from shared.store import Store
 from tests.gateway.backstage import Backstage
 from tests.gateway.gateways import CEP, Gateway, Gateways, events_of
 
@@ -38,6 +44,25 @@ async def test_a_repetition_at_another_replica_is_the_same_lookup(
     assert (status, ended["task_id"], ended["status"]) == (200, first["task_id"], "SUCCESS")
     assert (await pair[0].ask())["task_id"] != first["task_id"]
     assert (await pair[0].ask(**once()))["task_id"] != first["task_id"]
+
+
+async def test_what_is_kept_of_a_request_tells_nobody_what_was_asked(
+    lasting: Gateways, store: Store
+) -> None:
+    gateway = await lasting.start(CACHE_SECRET="s" * 32)
+    await gateway.ask(**{"Idempotency-Key": "guessable"})
+    kept = [
+        f"{key!r} {await store.redis.get(key)!r}"
+        async for key in store.redis.scan_iter("consulta:once:*")
+    ]
+    body = msgspec.json.encode(msgspec.convert(CEP, Lookup))
+    told = "".join(kept)
+    # Whoever reads Redis can try every identifier there is, but not without the secret.
+    assert hashlib.sha256(body).hexdigest() not in told
+    assert hashlib.sha256(b"local\0guessable").hexdigest() not in told
+    prints = Prints(Secret("s" * 32))
+    assert prints.request(msgspec.convert(CEP, Lookup)) in told
+    assert prints.name("local", "guessable") in told
 
 
 async def test_repetitions_at_the_same_moment_are_one_lookup(

@@ -5,7 +5,7 @@ import asyncio
 import pytest
 
 from tests.gateway.gateways import PATIENCE, Gateway, Gateways
-from tests.gateway.keyring import Keyring
+from tests.gateway.keyring import Keyring, known
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
@@ -27,6 +27,43 @@ async def test_without_keys_a_page_of_elsewhere_is_refused(gateways: Gateways) -
         assert (await gateway.json("POST", path, Origin=page))[0] == 403, page
     for page in ("http://127.0.0.1:8080", "http://localhost:3000", "https://app.example.com"):
         assert (await gateway.json("POST", path, Origin=page))[0] == 200, page
+
+
+PROXIED = (
+    "Forwarded: for=203.0.113.7", "X-Forwarded-For: 203.0.113.7", "x-forwarded-proto: https",
+    "X-FORWARDED-SERVER: a", "X-Forwarded: 1", "X-Real-IP: 203.0.113.7", "Via: 1.1 proxy", "via:",
+    "CF-Connecting-IP: 203.0.113.7", "True-Client-IP: 203.0.113.7", "X-Client-IP: 203.0.113.7",
+    "X-Cluster-Client-IP: 203.0.113.7", "Fastly-Client-IP: 203.0.113.7", "CDN-Loop: cdn",
+    "X-Original-Forwarded-For: 203.0.113.7",
+)  # fmt: skip
+
+
+async def test_without_keys_whoever_comes_through_a_proxy_is_refused(
+    lasting: Gateways, locked: Gateway, keyring: Keyring
+) -> None:
+    open_, authorized = await lasting.start(), f"Authorization: Bearer {keyring.make()}"
+    closed = await known(locked, authorized.split()[2])
+    # nginx passes on to 127.0.0.1:8080 by that very name, and by itself adds nothing but speaks
+    # HTTP/1.0.
+    for header, version in ((line, "1.1") for line in (*PROXIED, "")):
+        status, text = await said(open_, header, version)
+        assert status == (403 if header else 200), header
+        if header:
+            assert "application/problem+json" in text
+            assert "API_KEYS_FILE" in text
+            assert (await said(closed, f"{header}\r\n{authorized}", version))[0] == 200, header
+    assert (await said(open_, "", "1.0"))[0] == 403
+    assert (await said(closed, authorized, "1.0"))[0] == 200
+
+
+async def said(gateway: Gateway, header: str, version: str) -> tuple[int, str]:
+    """The status and all of the answer to a request with this header, as a proxy sends it."""
+    reader, writer = await gateway.connect()
+    lines = ["Host: 127.0.0.1:8080", *filter(None, [header]), "Connection: close", "", ""]
+    writer.write(f"GET /api/circuitos HTTP/{version}\r\n".encode() + "\r\n".join(lines).encode())
+    answer = await asyncio.wait_for(reader.read(), PATIENCE)
+    writer.close()
+    return int(answer.split()[1]), answer.decode()
 
 
 @pytest.mark.parametrize(

@@ -57,5 +57,50 @@ async def test_a_lookup_that_could_not_be_published_takes_up_no_place(
     await caller.ask()
 
 
+@pytest.mark.parametrize("path", ["/api/consultas", "/api/consulta-stream"])
+async def test_a_key_is_held_to_its_highest_priority(
+    locked: Gateway, keyring: Keyring, path: str
+) -> None:
+    caller = await known(locked, keyring.make(highest=3))
+    for priority in (4, 10):
+        status, problem = await caller.json("POST", path, {**CEP, "prioridade": priority})
+        assert (status, problem["campo"]) == (422, "prioridade")
+        assert "de 1 a 3" in problem["detail"]
+    async with caller.request("POST", path, json={**CEP, "prioridade": 3}) as answer:
+        assert answer.status in {200, 202}
+    status, problem = await caller.json("POST", path, {**CEP, "prioridade": 11})
+    assert (status, problem["campo"]) == (422, "prioridade")
+
+
+async def test_each_item_of_a_bulk_is_held_to_the_highest_priority(
+    locked: Gateway, keyring: Keyring
+) -> None:
+    caller = await known(locked, keyring.make(highest=1))
+    body = [{**CEP, "prioridade": 2}, CEP, {**CEP, "prioridade": 1}, {**CEP, "prioridade": 10}]
+    status, answers = await caller.json("POST", "/api/consultas/lote", body)
+    assert status == 200
+    assert [answer["http"] for answer in answers] == [422, 202, 202, 422]
+    assert answers[0]["campo"] == answers[3]["campo"] == "prioridade"
+
+
+@pytest.mark.parametrize(("highest", "expected"), [(10, 5), (5, 5), (3, 3)])
+async def test_who_names_no_priority_has_the_usual_one_as_far_as_the_key_goes(
+    locked: Gateway,
+    keyring: Keyring,
+    monkeypatch: pytest.MonkeyPatch,
+    highest: int,
+    expected: int,
+) -> None:
+    caller = await known(locked, keyring.make(highest=highest))
+    told: list[int] = []
+
+    async def heard(*_: Any, priority: int, **__: Any) -> None:
+        told.append(priority)
+
+    monkeypatch.setattr("shared.bus.Bus.command", heard)
+    await caller.ask()
+    assert told == [expected]
+
+
 async def _away(*_: Any, **__: Any) -> None:
     raise BusUnavailable("the test says so")

@@ -16,6 +16,8 @@ from shared.settings import load
 from tests.arena import Arena
 from tests.services import ROOT, Services
 
+SECRET = "x" * 32
+
 
 def refused(**env: str) -> str:
     """The one line with which it refuses to start."""
@@ -46,9 +48,15 @@ def test_without_keys_it_does_not_start_for_other_machines() -> None:
 
 def test_with_an_unusable_file_of_keys_it_does_not_start(file: Path) -> None:
     file.write_text("csl_secret")
-    line = refused(GATEWAY_HOST="0.0.0.0", API_KEYS_FILE=str(file))
+    line = refused(GATEWAY_HOST="0.0.0.0", API_KEYS_FILE=str(file), CACHE_SECRET=SECRET)
     assert line.startswith("consulta: API_KEYS_FILE: ")
     assert "secret" not in line
+
+
+def test_with_keys_but_without_a_secret_it_does_not_start_for_other_machines(file: Path) -> None:
+    line = refused(GATEWAY_HOST="0.0.0.0", API_KEYS_FILE=str(file))
+    assert line.startswith("consulta: CACHE_SECRET: not set, and GATEWAY_HOST ")
+    assert "32 bytes" in line
 
 
 @pytest.mark.parametrize("host", ["0.0.0.0", "::", "", "192.168.1.4", "example.com", "127.1"])
@@ -56,7 +64,8 @@ def test_without_keys_every_other_address_is_refused(file: Path, host: str) -> N
     if host:
         with pytest.raises(InvalidSetting, match="GATEWAY_HOST"):
             load(Settings, {"GATEWAY_HOST": host})
-        load(Settings, {"GATEWAY_HOST": host, "API_KEYS_FILE": str(file)})
+        keys = {"API_KEYS_FILE": str(file), "CACHE_SECRET": SECRET}
+        load(Settings, {"GATEWAY_HOST": host, **keys})
     else:
         assert load(Settings, {"GATEWAY_HOST": host}).gateway_host == "127.0.0.1"
 

@@ -9,14 +9,14 @@ from uuid import uuid4
 import pytest
 import pytest_asyncio
 
-from gateway import access
 from gateway.app import build
 from gateway.operation import operation_of
 from gateway.settings import Settings
 from shared.keys import SCOPES, Scope, revoke
+from shared.lookups import KEEP_S
 from shared.settings import load
 from tests.gateway.backstage import Backstage
-from tests.gateway.gateways import PATIENCE, Gateway, events_of
+from tests.gateway.gateways import CEP, PATIENCE, Gateway, events_of
 from tests.gateway.keyring import Keyring, known
 
 # What anybody may see: the console and the documentation, which hold nobody's data.
@@ -180,10 +180,38 @@ async def test_a_tampered_ticket_opens_nothing(locked: Gateway, asked: tuple[str
 async def test_a_ticket_expires(
     locked: Gateway, asked: tuple[str, str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    later = time.time() + access.TICKET_S + 1
+    later = time.time() + 60 + KEEP_S + 1
     monkeypatch.setattr("gateway.access.time.time", lambda: later)
     async with locked.request("GET", asked[1]) as answer:
         assert answer.status == 401
+
+
+@pytest.mark.parametrize(
+    ("body", "lives"),
+    [
+        ({}, 60 + KEEP_S),
+        ({"prazo": 7200}, 7200 + KEEP_S),
+        ({"atraso": 12 * 86400, "prazo": 86400}, 13 * 86400 + KEEP_S),
+    ],
+)
+async def test_a_ticket_lives_as_long_as_its_lookup_can_be_read(
+    locked: Gateway,
+    keyring: Keyring,
+    monkeypatch: pytest.MonkeyPatch,
+    body: dict[str, float],
+    lives: float,
+) -> None:
+    caller, now = await known(locked, keyring.make("consultar")), int(time.time())
+    monkeypatch.setattr("gateway.access.time.time", lambda: now)
+    # What is told again under an Idempotency-Key is the same lookup with as long a ticket.
+    once = {"Idempotency-Key": str(uuid4())}
+    for headers in ({}, once, once):
+        where = (await caller.ask({**CEP, **body}, **headers))["eventos"]
+        for later, expected in ((lives - 1, 200), (lives + 1, 401)):
+            monkeypatch.setattr("gateway.access.time.time", lambda at=now + later: at)
+            async with locked.request("GET", where) as answer:
+                assert answer.status == expected
+        monkeypatch.setattr("gateway.access.time.time", lambda: now)
 
 
 async def test_a_ticket_ends_with_its_key_and_so_does_an_open_stream(

@@ -70,6 +70,53 @@ def test_a_file_that_is_none_is_refused_by_name(path: Path, content: str) -> Non
         Keys(path)
 
 
+def test_a_key_of_an_older_file_may_ask_for_the_highest_priority(path: Path) -> None:
+    key = keys.add(path, "acme", ["consultar"], "10/min", 3)
+    older = [line for line in path.read_text().splitlines() if '"priority"' not in line]
+    path.write_text("\n".join(older))
+    found = Keys(path).find(key)
+    assert found is not None
+    assert found.highest == 10
+
+
+@pytest.mark.parametrize("highest", [0, 11, -1])
+def test_a_priority_that_does_not_exist_is_refused_by_field(path: Path, highest: int) -> None:
+    with pytest.raises(InvalidInput) as caught:
+        keys.add(path, "acme", ["consultar"], "1/min", 1, highest)
+    assert caught.value.field == "prioridade"
+    assert not path.exists()
+    path.write_text('{"keys":[]}')
+    keys.add(path, "acme", ["consultar"], "1/min", 1, 7)
+    path.write_text(path.read_text().replace('"priority": 7', f'"priority": {highest}'))
+    with pytest.raises(InvalidSetting, match="API_KEYS_FILE"):
+        Keys(path)
+
+
+@pytest.mark.parametrize(
+    ("more", "highest"),
+    [((), 5), (("--prioridade-maxima", "9"), 9), (("--prioridade-maxima", "1"), 1)],
+)
+def test_a_new_key_asks_for_the_usual_priority_unless_more_is_given(
+    path: Path, capsys: pytest.CaptureFixture[str], more: tuple[str, ...], highest: int
+) -> None:
+    assert main(["keys", "add", "acme", *more]) == 0
+    found = Keys(path).find(capsys.readouterr().out.strip())
+    assert found is not None
+    assert found.highest == highest
+    assert main(["keys", "list"]) == 0
+    head, line = capsys.readouterr().out.splitlines()
+    column = head.index("prioridade")
+    assert line[column:].split()[0] == str(highest)
+
+
+def test_the_command_refuses_a_priority_that_does_not_exist(
+    path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["keys", "add", "acme", "--prioridade-maxima", "11"]) == 1
+    assert "de 1 a 10" in capsys.readouterr().err
+    assert not path.exists()
+
+
 def test_the_command_makes_lists_and_revokes(
     path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -1,0 +1,51 @@
+"""Without keys, the way a request came is what tells friend from stranger.
+
+A connection from loopback is no proof: a proxy on this machine makes one for whoever calls it,
+and a browser for whatever page it shows.
+"""
+
+import re
+from typing import Final
+
+from aiohttp import HttpVersion11, web
+
+from gateway.headers import ORIGIN
+from gateway.problems import Problem
+from shared.settings import LOOPBACK
+
+# What proxies and delivery networks add to say for whom they call.
+_OF_PROXIES: Final = re.compile(
+    r"forwarded(-for)?|x-forwarded(-.*)?|x-original-.*|x-envoy-.*|via|cdn-loop"
+    r"|.*(client|connecting|real)-?ip(v?6)?",
+    re.IGNORECASE,
+)
+
+
+def insist_on_local(request: web.Request) -> None:
+    """Let through only what a program or a page of this machine has sent by itself.
+
+    Raises:
+        Problem: 403, it came by a foreign name, through a proxy, or from a page of a foreign
+            address: a browser sends some calls of any page here, with a body or without.
+    """
+    if not _is_local(request.host):
+        raise Problem(403, "sem chaves de API, só pelo endereço local (127.0.0.1)")
+    if _is_passed_on(request):
+        raise Problem(
+            403,
+            "sem chaves de API, só sem proxy no caminho: atrás de um, crie chaves com "
+            "`consulta keys add` e defina API_KEYS_FILE",
+        )
+    page = request.headers.get("Origin")
+    if page is not None and ORIGIN not in request and not _is_local(page.partition("://")[2]):
+        raise Problem(403, "sem chaves de API, só páginas locais ou de CORS_ORIGINS")
+
+
+def _is_passed_on(request: web.Request) -> bool:
+    """Whether a proxy sent it. nginx that was told nothing adds no header, but speaks HTTP/1.0."""
+    return request.version < HttpVersion11 or any(map(_OF_PROXIES.fullmatch, request.headers))
+
+
+def _is_local(host: str) -> bool:
+    name = host.rsplit(":", 1)[0] if not host.endswith("]") else host
+    return name.strip("[]") in LOOPBACK
