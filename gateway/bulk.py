@@ -20,7 +20,7 @@ from gateway.asking import Asking, submit
 from gateway.bodies import in_time, lookup_from
 from gateway.operation import JSON, NDJSON, Answer, operation
 from gateway.problems import Problem
-from gateway.schemas import BulkItem
+from shared.domain.answers import BulkItem
 from shared.errors import InvalidInput, Unavailable
 from shared.messages import Lookup
 

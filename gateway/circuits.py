@@ -9,9 +9,9 @@ from gateway import examples
 from gateway.bodies import read_json
 from gateway.operation import Answer, Parameter, operation
 from gateway.problems import Problem
-from gateway.schemas import CircuitOrder
 from shared.app import STORE
 from shared.circuits import Board, Forced, Overview
+from shared.domain.answers import CircuitOrder
 from shared.errors import InvalidInput
 
 routes = web.RouteTableDef()

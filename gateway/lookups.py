@@ -22,7 +22,10 @@ from gateway.operation import (
 )
 from gateway.problems import Problem, TooManyStreams
 from gateway.quotas import QUOTAS
-from gateway.schemas import (
+from gateway.streams import RELAY, Signal, Stream
+from shared import metrics
+from shared.app import LOOKUPS
+from shared.domain.answers import (
     Accepted,
     Done,
     LookupStatus,
@@ -31,9 +34,6 @@ from gateway.schemas import (
     Snapshot,
     StageStatus,
 )
-from gateway.streams import RELAY, Signal, Stream
-from shared import metrics
-from shared.app import LOOKUPS
 from shared.errors import StoreUnavailable
 from shared.lookups import Status, View
 from shared.messages import STAGES, Event, Lookup, addressed, decode_event, encode
