@@ -8,19 +8,17 @@ local `Host`, or any web page could reach it through a name that resolves to loo
 import hashlib
 import hmac
 import time
-from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from typing import Final
 
 from aiohttp import web
+from aiohttp.typedefs import Handler
 
 from gateway.headers import ORIGIN
 from gateway.operation import requested
 from gateway.problems import Problem
 from shared.keys import SCOPES, ApiKey, Keys, Scope
 from shared.settings import LOOPBACK, Secret
-
-Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
 # Long enough to reconnect to a lookup that runs, short enough to be worth little in a log.
 TICKET_S: Final = 900

@@ -142,7 +142,6 @@ STATUS: Final = answers.LookupStatus(
     stages={"endereco": answers.StageStatus(status="SUCCESS", outcome="ok")},
 )
 REVOKED: Final = answers.Revoked(task_id=TASK, status="REVOKED")
-RESET: Final = answers.Reset(data=answers.Snapshot(status="STARTED", events=2))
 
 CIRCUIT: Final = Overview(
     state="ABERTO",
