@@ -169,6 +169,17 @@ async def test_a_refusal_names_the_field_and_is_not_repeated(console: Console) -
     assert len(told["asked"]) == 1
 
 
+async def test_a_lookup_that_is_gone_is_not_asked_for_again(console: Console) -> None:
+    gone = problem(404, "Não encontrado", "não há consulta com este task_id")
+    script = [
+        {"headers": WHERE, "body": "retry: 1\n\n" + _event(1, "iniciado"), "broken": True},
+        {"status": 404, "body": json.dumps(gone)},
+    ]
+    told = await _play(console, script, {"body": {"identificador": "01001-000"}})
+    assert told["last"]["problem"]["status"] == 404
+    assert len(told["asked"]) == 2
+
+
 async def test_a_silent_connection_counts_as_lost(console: Console) -> None:
     silent = """async (task) => {
         const { follow } = await import("/static/lookup-stream.js");

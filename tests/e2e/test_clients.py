@@ -281,9 +281,12 @@ async def test_another_process_takes_a_lookup_over(services: Services, api: Api)
     assert (await api.calls()).count("telegram") == 1
 
 
-async def test_a_task_id_of_somebody_else_tells_nothing(services: Services, api: Api) -> None:
+async def test_a_task_id_of_somebody_else_tells_nothing(
+    services: Services, api: Api, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("consulta.bus.GRACE_S", 1.0)
     url, task_id = services.env["AMQP_URL"], str(uuid4())
-    async with BusClient(url, origin="billing", patience=1) as lookups:
+    async with BusClient(url, origin="billing") as lookups:
         assert complete(await told(lookups.request("cpf", CPF, task_id=task_id)))
         other = cpfs(1, 230_012_389)[0]
         with pytest.raises(LookupLost, match=task_id):
