@@ -6,10 +6,9 @@ from aiohttp import web
 
 from analyzer.handlers import Handlers
 from analyzer.settings import Settings
-from shared.app import BUS, LIMITER, LOOKUPS, base
+from shared.app import BUS, ENDINGS, LIMITER, LOOKUPS, REPORTER, base
 from shared.intake import take
 from shared.orders import Orders
-from shared.reporter import Reporter
 from shared.topology import ANALYSIS
 
 
@@ -18,10 +17,10 @@ def build(settings: Settings) -> web.Application:
     app = base(settings, "analyzer")
 
     async def consumers(app: web.Application) -> AsyncIterator[None]:
-        bus, lookups = app[BUS], app[LOOKUPS]
-        reporter, limiter = Reporter(bus, lookups), app[LIMITER]
+        bus, reporter, limiter = app[BUS], app[REPORTER], app[LIMITER]
         orders = Orders(bus, limiter, reporter, settings)
-        handlers = Handlers(bus, lookups, reporter, orders)
+        handlers = Handlers(bus, app[LOOKUPS], reporter, orders, app[ENDINGS])
+        bus.on_dead = handlers.on_dead
         take(bus, ANALYSIS, handlers.on_analysis_requested, limiter, settings.rate_analysis)
         yield
 

@@ -1,6 +1,7 @@
 """What the analyzer does with each message."""
 
 import asyncio
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import cast
@@ -8,13 +9,15 @@ from typing import cast
 from analyzer.merge import analyze
 from shared.bus import Bus
 from shared.consumer import Delivery
+from shared.errors import Undecodable
+from shared.flow.ending import Endings
 from shared.identifiers import Kind
 from shared.limits import Permit
 from shared.lookups import Lookups
-from shared.messages import STAGES, AnalysisRequested, Analyzed, decode_event
+from shared.messages import STAGES, AnalysisRequested, Analyzed, decode, decode_event
 from shared.orders import Orders
 from shared.reporter import Reporter, event
-from shared.topology import ANALYSIS, ANALYZED
+from shared.topology import ANALYSIS, ANALYZED, Queue
 
 
 @dataclass(frozen=True)
@@ -25,6 +28,7 @@ class Handlers:
     lookups: Lookups
     reporter: Reporter
     orders: Orders
+    endings: Endings
 
     async def on_analysis_requested(
         self, order: AnalysisRequested, _: Delivery, permit: Permit
@@ -48,3 +52,8 @@ class Handlers:
             made = event("analysis", analysis, "ok")
             await self.reporter.report(order.flight, "analysis", made)
         await self.bus.command(ANALYZED, Analyzed(flight=order.flight), priority=order.priority)
+
+    async def on_dead(self, queue: Queue, body: bytes, _: str, __: str) -> None:
+        """A result that cannot be made must not leave its lookup waiting."""
+        with suppress(Undecodable):
+            await self.endings.fail(decode(body, AnalysisRequested).flight, "erro_interno")

@@ -2,12 +2,12 @@
 
 from dataclasses import dataclass
 
-from shared.orders import Rates
-from shared.settings import Common, port, setting
+from shared.service.settings import Service
+from shared.settings import port, setting
 
 
 @dataclass(frozen=True)
-class Settings(Rates, Common):
+class Settings(Service):
     """What every service is told, and the limits of the queues."""
 
     analyzer_ops_port: int = setting(port, "9107")

@@ -9,19 +9,17 @@ from cache_service.handlers import Handlers
 from cache_service.jobs import Jobs
 from cache_service.planner import Planner
 from cache_service.settings import Settings
-from cache_service.sweeper import Sweeper
 from shared import metrics
-from shared.app import BUS, CACHE, LIMITER, LOOKUPS, STORE, base
+from shared.app import BUS, CACHE, ENDINGS, LIMITER, LOOKUPS, REPORTER, STORE, base
 from shared.consumer import Consumer, Delivery, Handler
 from shared.errors import Undecodable
 from shared.messages import JobRequested
 from shared.ops import REFRESH, Refresh
 from shared.orders import Orders
 from shared.queues import Queues
-from shared.reporter import Reporter
 from shared.schedule import Scheduler
 from shared.tasks import end
-from shared.topology import ANALYZED, DEADLINE, REQUESTED
+from shared.topology import ANALYZED, REQUESTED
 from shared.topology import JOBS as JOB_REQUESTED
 
 
@@ -31,28 +29,21 @@ def build(settings: Settings) -> web.Application:
 
     async def consumers(app: web.Application) -> AsyncIterator[None]:
         bus, lookups, cache = app[BUS], app[LOOKUPS], app[CACHE]
-        reporter = Reporter(bus, lookups)
+        reporter, endings = app[REPORTER], app[ENDINGS]
         orders = Orders(bus, app[LIMITER], reporter, settings)
         handlers = Handlers(
-            planner=Planner(bus, lookups, cache, reporter, orders),
+            planner=Planner(bus, lookups, cache, reporter, orders, endings),
             lookups=lookups,
-            cache=cache,
-            reporter=reporter,
-            ttl=settings.ttl,
-            ttl_not_found=settings.ttl_not_found,
+            endings=endings,
         )
-        bus.on_dead = handlers.on_bad_request
+        bus.on_dead = handlers.on_dead
         Consumer(bus, REQUESTED, handlers.on_requested)
         Consumer(bus, ANALYZED, handlers.on_analyzed)
-        Consumer(bus, DEADLINE, handlers.on_deadline)
         queues = Queues(bus, app[STORE], settings.of)
         app[REFRESH] = [_gauges(queues)]
         scheduler = Scheduler(app[STORE], Jobs(app[STORE], cache, queues).all())
         Consumer(bus, JOB_REQUESTED, _by_hand(scheduler))
-        running = [
-            asyncio.create_task(_schedule(scheduler, settings.run_at_start)),
-            asyncio.create_task(Sweeper(bus, lookups).run()),
-        ]
+        running = [asyncio.create_task(_schedule(scheduler, settings.run_at_start))]
         yield
         await end(running)
 

@@ -2,19 +2,18 @@
 
 import asyncio
 import hashlib
-import math
-import time
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from uuid import uuid4
 
 from shared.bus import Bus
 from shared.cache import Cache, Entries
 from shared.errors import InvalidInput
+from shared.flow.ending import Endings
 from shared.identifiers import Identifier, parse
 from shared.lookups import Lookups, Plan, Recorded
 from shared.messages import (
     STAGES,
-    DeadlineReached,
     Event,
     Requested,
     Stage,
@@ -25,7 +24,7 @@ from shared.orders import Orders
 from shared.reporter import Reporter
 from shared.results import from_cache, started
 from shared.stages import Inputs, derived, waits_for, wanted
-from shared.topology import DEADLINE, MAX_PRIORITY, REQUESTED
+from shared.topology import REQUESTED
 
 
 @dataclass(frozen=True)
@@ -37,6 +36,7 @@ class Planner:
     cache: Cache
     reporter: Reporter
     orders: Orders
+    endings: Endings
 
     async def plan(self, request: Requested) -> None:
         """Start a lookup, put it off, or let it join an identical one that is under way.
@@ -47,26 +47,27 @@ class Planner:
         """
         identifier = parse(request.kind, request.identifier)
         stages = wanted(request.kind, request.stages)
-        if request.delay > 0:
-            await self._put_off(request)
-            return
         digest = self.cache.digest(identifier.kind, identifier.value)
-        deadline = time.time() + request.deadline
         first = started(request.kind, stages)
         subject = _subject(request, digest, stages)
-        plan = await self.lookups.plan(request, digest, subject, stages, deadline, first)
-        if plan.verdict == "other":
-            # Its events are about somebody else: neither asker may get the other's.
-            raise InvalidInput("task_id", "já é o de uma consulta a outro identificador")
-        if plan.verdict == "ended":
-            # Asked for again by an asker who missed its end.
-            await self.reporter.catch_up(request.task_id, request.origin)
-            return
-        steps = [self._announce(request, plan, first), self._set_deadline(request)]
-        if plan.verdict != "joins" or request.priority > plan.before:
-            steps.append(self._start(request, identifier, digest, stages, plan))
-        # At once: none needs another's outcome, and together they share their round trips.
-        await asyncio.gather(*steps)
+        plan = await self.lookups.plan(request, digest, subject, stages, first)
+        match plan.verdict:
+            case "other":
+                # Its events are about somebody else: neither asker may get the other's.
+                raise InvalidInput("task_id", "já é o de uma consulta a outro identificador")
+            case "early":
+                await self._put_off(request, plan)
+            case "late":
+                await self.endings.expire(request.task_id)
+            case "ended":
+                # Asked for again by an asker who missed its end.
+                await self.reporter.catch_up(request.task_id, request.origin)
+            case "leads" | "joins" | "again":
+                steps = [self._announce(request, plan, first)]
+                if plan.verdict != "joins" or request.priority > plan.before:
+                    steps.append(self._start(request, identifier, digest, stages, plan))
+                # At once: neither needs the other's outcome, and they share their round trips.
+                await asyncio.gather(*steps)
 
     async def _announce(self, request: Requested, plan: Plan, first: Event) -> None:
         """Tell the asker what has happened so far: to the first of a flight, that it begins."""
@@ -76,19 +77,11 @@ class Planner:
         else:
             await self.reporter.catch_up(request.task_id, request.origin)
 
-    async def _set_deadline(self, request: Requested) -> None:
-        reached = DeadlineReached(task_id=request.task_id)
-        # Delays are whole seconds: rather the last one before it than the first one after it.
-        delay = math.floor(request.deadline)
-        await self.bus.command(DEADLINE, reached, delay=delay, priority=MAX_PRIORITY)
-
-    async def _put_off(self, request: Requested) -> None:
-        lifetime = request.delay + request.deadline
-        await self.lookups.accept(
-            request.task_id, lifetime, origin=request.origin, kind=request.kind
-        )
-        await self.lookups.schedule(request, time.time() + request.delay)
-        delay, request.delay = request.delay, 0
+    async def _put_off(self, request: Requested, plan: Plan) -> None:
+        # With its deadline, so that it starts and ends when it should, however late it is read.
+        request.expires = datetime.fromtimestamp(plan.deadline, UTC)
+        await self.lookups.schedule(request, plan.deadline - request.deadline)
+        delay = plan.seconds
         await self.bus.command(REQUESTED, request, delay=delay, priority=request.priority)
 
     async def _start(

@@ -19,14 +19,13 @@ from enricher.providers.registry import chain
 from enricher.reach import watch
 from enricher.reference import Reference
 from enricher.settings import Settings
-from shared.app import BUS, CACHE, LIMITER, LOOKUPS, STORE, base
+from shared.app import BUS, CACHE, LIMITER, LOOKUPS, REPORTER, STORE, base
 from shared.circuits import Board
 from shared.errors import StoreUnavailable
 from shared.identifiers import KINDS, Kind
 from shared.intake import take
 from shared.messages import Stage
 from shared.orders import Orders
-from shared.reporter import Reporter
 from shared.tasks import end
 from shared.topology import STAGE_QUEUES
 
@@ -41,7 +40,7 @@ def build(settings: Settings, stage: Stage) -> web.Application:
             providers = build_providers(os.environ, http)
             circuits = Circuits(Board(app[STORE]))
             links = _links(stage, providers, circuits)
-            reporter = Reporter(bus, lookups)
+            reporter = app[REPORTER]
             brasilapi = providers[BrasilApi.name]
             assert isinstance(brasilapi, BrasilApi)  # noqa: S101 - what its name stands for
             reference = Reference(cache, brasilapi, circuits.of(brasilapi.name, brasilapi.timeout))

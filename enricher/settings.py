@@ -2,12 +2,12 @@
 
 from dataclasses import dataclass
 
-from shared.orders import Rates
-from shared.settings import Common, flag, positive, setting
+from shared.service.settings import Service
+from shared.settings import flag, positive, setting
 
 
 @dataclass(frozen=True)
-class Settings(Rates, Common):
+class Settings(Service):
     """What every service is told, the limits, and how much one process takes on.
 
     The ops port is the stage's own: `ENRICHER_<STAGE>_OPS_PORT`.

@@ -11,18 +11,16 @@ from aiohttp import web
 
 from gateway import bulk, cache, circuits, documents, headers, lookups, operations
 from gateway.access import ACCESS, Access, guard
-from gateway.lookups import REPORTER
 from gateway.operations import QUEUES
 from gateway.problems import problems
 from gateway.quotas import QUOTAS, Quotas
 from gateway.settings import Settings
 from gateway.streams import RELAY, Relay, Signal
-from shared.app import BUS, LIMITER, LOOKUPS, STORE, base
+from shared.app import BUS, ENDINGS, LIMITER, LOOKUPS, STORE, base
 from shared.errors import InvalidSetting
 from shared.keys import Keys
 from shared.messages import MAX_BODY
 from shared.queues import Queues
-from shared.reporter import Reporter
 from shared.tasks import end
 
 log = logging.getLogger(__name__)
@@ -55,7 +53,7 @@ def build(settings: Settings, keys: Keys | None) -> web.Application:
 
 def _parts(settings: Settings, keys: Keys | None):  # type: ignore[no-untyped-def]
     async def parts(app: web.Application) -> AsyncIterator[None]:
-        app[RELAY] = Relay(app[BUS], app[LOOKUPS])
+        app[RELAY] = Relay(app[BUS], app[LOOKUPS], app[ENDINGS])
         app[QUOTAS] = Quotas(
             app[STORE],
             app[LIMITER],
@@ -63,7 +61,6 @@ def _parts(settings: Settings, keys: Keys | None):  # type: ignore[no-untyped-de
             each=settings.max_streams_per_client,
         )
         app[QUEUES] = Queues(app[BUS], app[STORE], settings.of)
-        app[REPORTER] = Reporter(app[BUS], app[LOOKUPS])
         tickers = [asyncio.create_task(app[RELAY].beat())]
         if keys is not None:
             tickers.append(asyncio.create_task(_watch(keys)))

@@ -5,6 +5,7 @@ import contextlib
 import hashlib
 from collections.abc import Coroutine
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from typing import Any, TypeVar
 from uuid import uuid4
 
@@ -60,8 +61,13 @@ class Asking:
     once: str = ""
     first: bool = True
 
+    @property
+    def lifetime(self) -> float:
+        """Seconds from its acceptance to its deadline."""
+        return self.asked.delay + self.asked.deadline
+
     async def take_on(self, *, keep: bool) -> list[Event] | None:
-        """All events of the lookup if the cache has them, else None: it was published.
+        """All events of the lookup if the cache has them, else None: then they are to be followed.
 
         Args:
             keep: write down what the cache answered, so that it can be looked at again.
@@ -79,8 +85,9 @@ class Asking:
             events = await self._known()
             if events is None:
                 await self._publish()
-            elif keep:
-                await self.keep(events)
+            elif keep and not await self.keep(events):
+                # A first try under this Idempotency-Key was taken on after all.
+                return None
         except (ConsultaError, Problem) as error:
             # Refused, it leaves its Idempotency-Key free for the mended request; but what this
             # one only repeats may have been taken on, and a message without its confirm too.
@@ -103,18 +110,35 @@ class Asking:
         metrics.cache_requests.labels(asked.kind, "hit" if events else "miss").inc()
         return events
 
-    async def keep(self, events: list[Event]) -> None:
-        """Write down a lookup that was answered whole, so that it can be looked at again."""
-        await self.app[LOOKUPS].keep(self.task_id, ORIGIN, self.asked.kind, events, **self._about())
+    async def keep(self, events: list[Event]) -> bool:
+        """Write down a lookup that was answered whole, so that it can be looked at again.
+
+        False if there is one of this task_id that was begun, or has ended. A store that takes
+        nothing costs the look afterwards, and not the answer that is here.
+        """
+        about = self._about()
+        try:
+            return await self.app[LOOKUPS].keep(
+                self.task_id, ORIGIN, self.asked.kind, events, **about
+            )
+        except StoreUnavailable:
+            if self.once:
+                raise
+            return True
 
     async def _publish(self) -> None:
         """Write the lookup down, so that it can be followed at once, then publish it."""
         lookups, asked = self.app[LOOKUPS], self.asked
-        lifetime = asked.delay + asked.deadline
-        slots = await self.app[QUOTAS].occupy(self.caller, self.task_id, lifetime)
+        slots = await self.app[QUOTAS].occupy(self.caller, self.task_id, self.lifetime)
         about = {**self._about(), **slots, "origin": ORIGIN, "kind": asked.kind}
-        new = await lookups.accept(self.task_id, lifetime, **about)
-        request = Requested(task_id=self.task_id, origin=ORIGIN, **msgspec.structs.asdict(asked))
+        new, deadline = await lookups.accept(self.task_id, self.lifetime, **about)
+        request = Requested(
+            task_id=self.task_id,
+            origin=ORIGIN,
+            expires=datetime.fromtimestamp(deadline, UTC),
+            tenant=self.caller.tenant,
+            **msgspec.structs.asdict(asked),
+        )
         try:
             await self.app[BUS].command(REQUESTED, request, priority=asked.priority, timeout=3.0)
         except BusUnavailable:
@@ -127,7 +151,7 @@ class Asking:
 
     def _about(self) -> dict[str, str]:
         about = {"tenant": self.caller.tenant}
-        return {**about, "keep": str(IDEMPOTENT_S)} if self.once else about
+        return {**about, "keep": str(IDEMPOTENT_S), "once": self.once} if self.once else about
 
 
 async def begin(request: web.Request, asked: Lookup) -> tuple[Asking, View | None]:

@@ -70,6 +70,9 @@ FIELDS: Final = {
     "base_legal": "A base legal da consulta (LGPD).",
     "task_id": "A consulta.",
     "Requested.task_id": "Um UUID seu; repetido, é a mesma consulta.",
+    "expira_em": "Quando a consulta tem de ter terminado (UTC), por mais tarde que o pedido seja "
+    "lido; sem isto, `prazo` conta de quando ele é visto.",
+    "tenant": "De quem é a consulta, num pedido que um gateway aceitou.",
     "Requested.origem": "Seu prefixo: os eventos vão para `<origem>.<task_id>.<tipo>`.",
     # events
     "Event.tipo": "O que aconteceu: o nome da etapa que terminou, ou da fase.",

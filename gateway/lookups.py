@@ -1,8 +1,7 @@
 """The routes of a lookup: ask, follow, look, cancel."""
 
 from collections.abc import Sequence
-from contextlib import suppress
-from typing import Any, Final, cast
+from typing import Any, cast
 
 from aiohttp import web
 
@@ -24,7 +23,7 @@ from gateway.problems import Problem, TooManyStreams
 from gateway.quotas import QUOTAS
 from gateway.streams import RELAY, Signal, Stream
 from shared import metrics
-from shared.app import LOOKUPS
+from shared.app import ENDINGS, LOOKUPS
 from shared.domain.answers import (
     Accepted,
     Done,
@@ -37,9 +36,6 @@ from shared.domain.answers import (
 from shared.errors import StoreUnavailable
 from shared.lookups import Status, View
 from shared.messages import STAGES, Event, Lookup, addressed, decode_event, encode
-from shared.reporter import Reporter, event
-
-REPORTER: Final = web.AppKey("reporter", Reporter)
 
 routes = web.RouteTableDef()
 
@@ -67,10 +63,12 @@ async def ask_and_stream(request: web.Request) -> web.StreamResponse:
     asked = lookup_from(await read_json(request))
     with request.app[QUOTAS].stream(request[CALLER]):
         asking, before = await begin(request, asked)
-        with request.app[RELAY].subscribed(asking.task_id) as stream:
-            events = await asking.take_on(keep=False) if before is None else None
+        with request.app[RELAY].subscribed(asking.task_id, asking.caller.tenant) as stream:
+            # Under an Idempotency-Key before it is told: two answers must not be two ends.
+            keep = bool(asking.once)
+            events = await asking.take_on(keep=keep) if before is None else None
             if events is not None:
-                return await _stream_hit(request, asking, events)
+                return await _stream_hit(request, asking, events, kept=keep)
             return await _stream(request, stream, 0)
 
 
@@ -130,7 +128,7 @@ async def follow(request: web.Request) -> web.StreamResponse:
         task_id = request.match_info["task_id"]
         with (
             request.app[QUOTAS].stream(request[CALLER]),
-            request.app[RELAY].subscribed(task_id) as stream,
+            request.app[RELAY].subscribed(task_id, request[CALLER].tenant) as stream,
         ):
             return await _stream(request, stream, seen, first)
     except TooManyStreams:
@@ -171,15 +169,8 @@ async def look(request: web.Request) -> web.Response:
 async def cancel(request: web.Request) -> web.Response:
     """End a lookup: no further provider is asked for it, and its stream ends."""
     view = await _view(request)
-    lookups = request.app[LOOKUPS]
-    verdict, flight = await lookups.leave(view.task_id)
-    if verdict == "alone":
-        await lookups.revoke(view.task_id)
-        data = {"codigo": "cancelado", "mensagem": "cancelada por quem a pediu"}
-        ended = event("error", data, "cancelado")
-        recorded = await request.app[REPORTER].report(flight, "end", ended)
-        verdict = "ended" if recorded.verdict == "ended" else "alone"
-    if verdict != "alone" and view.status != "REVOKED":
+    ended = await request.app[ENDINGS].refuse(view.task_id, "cancelado")
+    if not ended and view.status != "REVOKED":
         raise Problem(409, "a consulta já terminou")
     return json_answer(Revoked(task_id=view.task_id, status="REVOKED"))
 
@@ -228,7 +219,7 @@ async def _stream(
 
 
 async def _stream_hit(
-    request: web.Request, asking: Asking, events: Sequence[Event]
+    request: web.Request, asking: Asking, events: Sequence[Event], *, kept: bool
 ) -> web.StreamResponse:
     """All of it in one write, since all of it is here."""
     frames = []
@@ -238,8 +229,7 @@ async def _stream_hit(
         metrics.sse_events.labels(told.type).inc()
     writer = await sse.open_stream(request, asking.task_id)
     await writer.write(b"".join(frames))
-    # It has been answered; that it cannot be looked at again costs nobody an event.
-    with suppress(StoreUnavailable):
+    if not kept:
         await asking.keep(list(events))
     metrics.lookups.labels(asking.asked.kind, "completo").inc()
     return await writer.end()

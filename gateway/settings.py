@@ -5,8 +5,8 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 from shared.errors import InvalidSetting
-from shared.orders import Rates
-from shared.settings import LOOPBACK, Common, flag, port, positive, setting
+from shared.service.settings import Service
+from shared.settings import LOOPBACK, flag, port, positive, setting
 
 
 def origins(text: str) -> frozenset[str]:
@@ -20,7 +20,7 @@ def origins(text: str) -> frozenset[str]:
 
 
 @dataclass(frozen=True)
-class Settings(Rates, Common):
+class Settings(Service):
     """Where it listens and whom it lets in, beside what every service is told."""
 
     gateway_host: str = setting(str, "127.0.0.1")

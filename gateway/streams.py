@@ -4,6 +4,9 @@ Nothing missed, nothing twice: a stream first subscribes, then reads the log, th
 what follows the last event it sent. A gap in the sequence, a lost connection to the bus, and
 every heartbeat make it read the log again, which also covers a service that died between writing
 an event down and publishing it.
+
+And every stream ends. At its lookup's deadline it looks once more, and sees to the end itself
+where nobody else has; where the store has lost the lookup, it says so.
 """
 
 import asyncio
@@ -17,14 +20,18 @@ from aiohttp import web
 
 from gateway.sse import Head, head_of
 from shared.bus import Bus
-from shared.errors import StoreUnavailable
-from shared.lookups import Lookups
-from shared.messages import TERMINAL
+from shared.errors import Unavailable
+from shared.flow.ending import Endings, failed
+from shared.lookups import Lookups, View
+from shared.messages import TERMINAL, addressed, encode
 
 ORIGIN: Final = "gateway"
 HEARTBEAT_S: Final = 10.0
 # Thousands of streams are not all woken at once, but in so many turns.
 TURNS: Final = 10
+# How long after its deadline a stream sees to the end of its lookup itself. The sweepers of all
+# services are well before.
+OVERDUE_S: Final = 2.0
 # A lookup has a dozen events; a client that lets so many lie is not reading.
 MAX_PENDING: Final = 64
 
@@ -44,13 +51,19 @@ Told = tuple[Head, bytes]
 class Stream:
     """One client's view of one lookup, fed by the relay. Small, since there are thousands."""
 
-    __slots__ = ("_again", "_pending", "_relay", "_waiter", "task_id", "turn")
+    __slots__ = (
+        "_again", "_last_look", "_pending", "_relay", "_waiter", "is_missing", "task_id", "tenant",
+        "turn",
+    )  # fmt: skip
 
-    def __init__(self, relay: "Relay", task_id: str, turn: int) -> None:
-        self._relay, self.task_id, self.turn = relay, task_id, turn
+    def __init__(self, relay: "Relay", task_id: str, tenant: str, turn: int) -> None:
+        self._relay, self.task_id, self.tenant, self.turn = relay, task_id, tenant, turn
         self._pending: list[Told | Signal] = []
         self._waiter: asyncio.Future[None] | None = None
         self._again = False
+        self._last_look: asyncio.TimerHandle | None = None
+        # Whether the last look found nothing where the lookup should be.
+        self.is_missing = False
 
     def __enter__(self) -> Self:
         self._relay.add(self)
@@ -58,6 +71,8 @@ class Stream:
 
     def __exit__(self, *_: object) -> None:
         self._relay.remove(self)
+        if self._last_look is not None:
+            self._last_look.cancel()
 
     def offer(self, item: Told | Signal) -> None:
         """Hand on an event. Of a client that lets too many lie, the log keeps the rest."""
@@ -85,6 +100,16 @@ class Stream:
             pause = random.uniform(1, 3)  # noqa: S311
             asyncio.get_running_loop().call_later(pause, self._look)
 
+    def look_after(self, seconds: float) -> None:
+        """Have it look once more then: its lookup has to have ended."""
+        if self._last_look is None:
+            loop = asyncio.get_running_loop()
+            self._last_look = loop.call_later(seconds, self._at_the_end)
+
+    def _at_the_end(self) -> None:
+        self._last_look = None
+        self.offer(Signal.READ)
+
     def _look(self) -> None:
         self._again = False
         self.offer(Signal.READ)
@@ -93,8 +118,8 @@ class Stream:
 class Relay:
     """This gateway's ear on the bus: every event of the origin `gateway`, to whom it concerns."""
 
-    def __init__(self, bus: Bus, lookups: Lookups) -> None:
-        self._lookups = lookups
+    def __init__(self, bus: Bus, lookups: Lookups, endings: Endings) -> None:
+        self._lookups, self._endings = lookups, endings
         self._streams: dict[str, list[Stream]] = {}
         self._turns = itertools.cycle(range(TURNS))
         self._leaving = False
@@ -124,9 +149,9 @@ class Relay:
                     if stream.turn == turn:
                         stream.offer(Signal.READ)
 
-    def subscribed(self, task_id: str) -> Stream:
+    def subscribed(self, task_id: str, tenant: str) -> Stream:
         """A stream that gathers a lookup's events from when it is entered to when it is left."""
-        return Stream(self, task_id, next(self._turns))
+        return Stream(self, task_id, tenant, next(self._turns))
 
     def add(self, stream: Stream) -> None:
         """Have a stream hear of its lookup."""
@@ -172,12 +197,48 @@ class Relay:
     async def _read(self, stream: Stream, seen: int) -> list[Told]:
         try:
             view = await self._lookups.view(stream.task_id, seen)
-        except StoreUnavailable:
+            if view is None or view.is_lost:
+                return await self._missing(stream, view, seen)
+            stream.is_missing = False
+            if not view.events:
+                return await self._silent(stream, view, seen)
+        except Unavailable:
             # A client sent away would only come back to the same. The event that made this one
             # look may have been the last, so it looks again.
             stream.look_again()
             return []
-        return [(head_of(body), body) for body in view.events] if view is not None else []
+        stream.look_after(max(0.0, view.left) + OVERDUE_S)
+        return [(head_of(body), body) for body in view.events]
+
+    async def _silent(self, stream: Stream, view: View, seen: int) -> list[Told]:
+        """There is the lookup, and nothing new of it."""
+        if view.ended:
+            # Whatever its last event was, its log does not have it.
+            return _lost(stream, seen)
+        if view.left <= -OVERDUE_S:
+            await self._endings.expire(stream.task_id)
+            stream.look_again()
+        else:
+            stream.look_after(view.left + OVERDUE_S)
+        return []
+
+    async def _missing(self, stream: Stream, view: View | None, seen: int) -> list[Told]:
+        """The store has lost the lookup: flushed, evicted, or begun anew without its file."""
+        if not stream.is_missing:
+            # Perhaps it is only being loaded, or a replica that lags has taken over.
+            stream.is_missing = True
+            stream.look_again()
+            return []
+        if view is None:
+            await self._lookups.lose(stream.task_id, tenant=stream.tenant)
+        else:
+            await self._endings.refuse(stream.task_id, "estado_perdido")
+        return _lost(stream, seen)
+
+
+def _lost(stream: Stream, seen: int) -> list[Told]:
+    end = addressed(encode(failed("estado_perdido")), stream.task_id, seen + 1)
+    return [(head_of(end), end)]
 
 
 RELAY: Final = web.AppKey("relay", Relay)

@@ -22,10 +22,14 @@ from shared import log
 from shared.bus import Bus
 from shared.cache import Cache
 from shared.errors import InvalidSetting
+from shared.flow.ending import Endings
+from shared.flow.sweeper import Sweeper
 from shared.limits import Limiter
 from shared.lookups import Lookups
 from shared.ops import READY, ops_application
 from shared.patience import patience
+from shared.reporter import Reporter
+from shared.service.settings import Service
 from shared.settings import Common
 from shared.store import Store
 from shared.tasks import end, waiting
@@ -36,11 +40,13 @@ BUS: Final = web.AppKey("bus", Bus)
 CACHE: Final = web.AppKey("cache", Cache)
 LOOKUPS: Final = web.AppKey("lookups", Lookups)
 LIMITER: Final = web.AppKey("limiter", Limiter)
+REPORTER: Final = web.AppKey("reporter", Reporter)
+ENDINGS: Final = web.AppKey("endings", Endings)
 # Longer than any drain, shorter than supervisors usually wait before they kill.
 END_S: Final = 28.0
 
 
-def base(settings: Common, name: str, **options: Any) -> web.Application:
+def base(settings: Service, name: str, **options: Any) -> web.Application:
     """An application with what every service has: Redis and the bus, and checks of both."""
     app = web.Application(**options)
     app[READY] = {}
@@ -54,11 +60,17 @@ def base(settings: Common, name: str, **options: Any) -> web.Application:
             app[LOOKUPS] = Lookups(store)
             app[CACHE] = Cache(store, settings.cache_secret)
             app[LIMITER] = Limiter(store)
+            app[REPORTER] = Reporter(bus, app[LOOKUPS])
+            app[ENDINGS] = Endings(app[LOOKUPS], app[CACHE], app[REPORTER], settings)
+            sweeper = Sweeper(bus, app[LOOKUPS], app[ENDINGS])
             app[READY]["redis"] = store.is_up
             app[READY]["rabbitmq"] = _bus_check(bus)
-            beat = asyncio.create_task(Workers(store).beat(name))
+            tickers = [
+                asyncio.create_task(Workers(store).beat(name)),
+                asyncio.create_task(sweeper.run()),
+            ]
             yield
-            await end([beat])
+            await end(tickers)
 
     app.cleanup_ctx.append(servers)
     return app

@@ -5,23 +5,24 @@ pipeline of stages for one subject, with one event log. Identical lookups share 
 flight has one or more askers, and each reads the same log under its own task_id; an event's
 position in the log is its `seq` for every one of them.
 
-    consulta:lookup:{task}          hash: origin, tenant, kind, flight, ended …
+    consulta:lookup:{task}          hash: origin, tenant, kind, deadline, flight, ended …
     consulta:flight:{id}            hash: wanted, left, deadline, claim:<step>, seq:<step>, ended …
     consulta:flight:{id}:log        list of events, without task_id and seq
     consulta:flight:{id}:askers     hash: task -> origin
     consulta:inflight:{subject}     the flight under way for a subject
     consulta:waiting:{queue}        zset: flights waiting to be taken, by time of arrival
-    consulta:deadlines              zset: tasks that run, by their deadline
+    consulta:deadlines              zset: tasks that were accepted and have not ended, by deadline
     consulta:scheduled              zset: tasks put off, by the time they start
     consulta:overtaken:{queue}      hash: who has waited longest, and how often others went before
     consulta:active:{queue}         zset: flights being worked on, by deadline
 
 Every change is one Lua script, because several processes change a flight at once. The keys of
-the askers are derived inside the scripts, so this needs one Redis, not a Redis Cluster.
+the askers are derived inside the scripts, so this needs one Redis, not a Redis Cluster. Every
+instant is on Redis' clock, since no two hosts agree on theirs.
 """
 
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final, Literal
 from uuid import uuid4
@@ -33,24 +34,33 @@ from shared.store import Store, translated
 # How long a lookup can be asked for after it ended.
 KEEP_S: Final = 3600
 # What a deadline may come late by before the state of a lookup may go.
-SLACK_S: Final = 600
+SLACK_S: Final = 3600
 # How often others may go before the one that has waited longest. With it, a steady stream of
 # urgent lookups leaves every 20th permit of a limited queue to the rest.
 PATIENCE: Final = 20
-# When to look again at what was found overdue, and how much to take at once.
-_AGAIN_S: Final = 30.0
-_BATCH: Final = 200
+# When to look again at what was found overdue: soon at a deadline, whose asker waits, later at
+# what starts, which the delay queues bring all the same. And how much to take at once.
+_AGAIN_S: Final = {"deadlines": 3.0, "scheduled": 30.0}
+BATCH: Final = 100
+
+_DEADLINES: Final = "consulta:deadlines"
+_SCHEDULED: Final = "consulta:scheduled"
 
 Status = Literal["PENDING", "STARTED", "SUCCESS", "FAILURE", "REVOKED"]
 
 
 @dataclass(frozen=True)
 class Plan:
-    """What planning said. `before` is the priority the flight had until now."""
+    """What planning said. `before` is the priority the flight had until now.
 
-    verdict: Literal["leads", "joins", "again", "ended", "other"]
+    `seconds` are those until it starts if it is `early`, else until its `deadline` (Unix seconds).
+    """
+
+    verdict: Literal["leads", "joins", "again", "ended", "other", "early", "late", "gone"]
     flight: str
     before: int
+    seconds: float
+    deadline: float
 
 
 @dataclass(frozen=True)
@@ -79,12 +89,16 @@ class Recorded:
 
 @dataclass(frozen=True)
 class View:
-    """A lookup as it stands: its events are from the position asked for, addressed to it."""
+    """A lookup as it stands: its events are from the position asked for, addressed to it.
+
+    `left` seconds of its time are left; below 0, its deadline has passed.
+    """
 
     task_id: str
     lookup: dict[str, str]
     flight: dict[str, str] = field(default_factory=dict)
     events: list[bytes] = field(default_factory=list)
+    left: float = 0.0
 
     @property
     def status(self) -> Status:
@@ -99,34 +113,57 @@ class View:
     def ended(self) -> bool:
         return "ended" in self.lookup
 
+    @property
+    def is_lost(self) -> bool:
+        """Whether its flight, and with it its log, has gone from the store."""
+        return "flight" in self.lookup and not self.flight
+
 
 class Lookups:
-    """Every step a lookup can take. All raise StoreUnavailable, and all may be taken again."""
+    """Every step a lookup can take. All raise StoreUnavailable, and all may be taken again.
 
-    def __init__(self, store: Store) -> None:
-        self._store = store
+    Args:
+        clock: milliseconds of Unix time, for tests; without it Redis' own clock counts.
+    """
 
-    async def accept(self, task: str, lifetime: float, **about: str) -> bool:
+    def __init__(self, store: Store, clock: Callable[[], int] = lambda: 0) -> None:
+        self._store, self._clock = store, clock
+
+    async def accept(self, task: str, seconds: float, **about: str) -> tuple[bool, float]:
         """Write a lookup down before it is planned, so that it can be asked for at once.
 
-        Returns False if the task_id was known already.
+        Args:
+            seconds: from now to its deadline, which is watched from now on.
+
+        Returns whether it is new, and its deadline (Unix seconds).
         """
         pairs = [part for pair in about.items() for part in pair]
-        return bool(
-            await self._store.run(
-                "accept", [_lookup(task)], _lifetime(lifetime), "created", str(time.time()), *pairs
-            )
+        new, deadline = await self._store.run(
+            "accept",
+            [_lookup(task), _DEADLINES],
+            self._clock(),
+            task,
+            round(seconds * 1000),
+            SLACK_S,
+            "created",
+            str(time.time()),
+            *pairs,
         )
+        return bool(new), int(deadline) / 1000
 
     async def keep(
         self, task: str, origin: str, kind: Kind, events: Sequence[Event], **about: str
-    ) -> None:
-        """Write down a lookup that was answered at once, whole, so that it can be asked for."""
+    ) -> bool:
+        """Write down a lookup that was answered at once, whole, so that it can be asked for.
+
+        Returns False where the task_id is that of a lookup that was begun, or has ended.
+        """
         flight = uuid4().hex
         wanted = ",".join(event.type for event in events if event.type in STAGES)
-        await self._store.run(
+        kept = await self._store.run(
             "keep",
-            [_lookup(task), flight_key(flight)],
+            [_lookup(task), flight_key(flight), _DEADLINES],
+            task,
             flight,
             origin,
             kind,
@@ -135,6 +172,7 @@ class Lookups:
             about.get("tenant", ""),
             *(encode(event) for event in events),
         )
+        return bool(kept)
 
     @translated
     async def once(self, name: str, value: str, lifetime: int) -> str:
@@ -148,40 +186,54 @@ class Lookups:
         """Forget what `once` remembered."""
         await self._store.redis.delete(f"consulta:once:{name}")
 
-    @translated
+    async def forget_once(self, task: str) -> None:
+        """Let the Idempotency-Key of a lookup begin another."""
+        name = await self._store.do("HGET", _lookup(task), "once")
+        if name is not None:
+            await self.not_once(name.decode())
+
     async def discard(self, task: str) -> None:
         """Make sure that a lookup nobody was told of is not worked on, should it still arrive."""
-        pipe = self._store.redis.pipeline(transaction=False)
-        pipe.hset(_lookup(task), mapping={"ended": "error", "revoked": "1"})
-        pipe.expire(_lookup(task), KEEP_S)
-        await pipe.execute()
+        keys = [_lookup(task), _DEADLINES, _SCHEDULED]
+        await self._store.run("discard", keys, self._clock(), task, KEEP_S)
+
+    async def lose(self, task: str, **about: str) -> bool:
+        """Note that a lookup's state has gone, so that whoever asks is told how it ended.
+
+        Returns False if the lookup is there.
+        """
+        pairs = [part for pair in about.items() for part in pair]
+        return bool(await self._store.run("lose", [_lookup(task)], KEEP_S, *pairs))
 
     async def plan(
-        self,
-        request: Requested,
-        digest: str,
-        subject: str,
-        wanted: list[Stage],
-        deadline: float,
-        started: Event,
+        self, request: Requested, digest: str, subject: str, wanted: list[Stage], started: Event
     ) -> Plan:
-        """Put a lookup aboard a flight: the one of `subject` under way, or a new one."""
-        verdict, flight, before = await self._store.run(
+        """Put a lookup aboard a flight: the one of `subject` under way, or a new one.
+
+        Its deadline is the one it was accepted with, else what the message says, else as long
+        from now as it asks for.
+        """
+        due = request.expires.timestamp() if request.expires else 0
+        verdict, flight, before, ms, deadline = await self._store.run(
             "plan",
             [_lookup(request.task_id), f"consulta:inflight:{subject}"],
+            self._clock(),
             request.task_id,
             uuid4().hex,
             request.origin,
+            request.tenant or "",
             request.kind,
             digest,
             ",".join(wanted),
             len(wanted),
-            round(deadline * 1000),
-            _lifetime(deadline - time.time()),
+            max(0, round(due * 1000)),
+            round(request.delay * 1000),
+            round(request.deadline * 1000),
+            SLACK_S,
             request.priority,
             encode(started),
         )
-        return Plan(verdict.decode(), flight.decode(), int(before))
+        return Plan(verdict.decode(), flight.decode(), int(before), ms / 1000, int(deadline) / 1000)
 
     async def claim(self, flight: str, step: str, order: str, queue: str) -> Claim:
         """Ask leave to carry out an order for one step of a flight."""
@@ -212,17 +264,23 @@ class Lookups:
 
     async def leave(self, task: str) -> tuple[Literal["unknown", "ended", "alone", "again"], str]:
         """Give an asker its flight for itself, so that it can end without the others."""
-        arguments = (task, uuid4().hex, KEEP_S)
-        verdict, flight = await self._store.run("leave", [_lookup(task)], *arguments)
+        arguments = (self._clock(), task, uuid4().hex, KEEP_S)
+        verdict, flight = await self._store.run("leave", [_lookup(task), _DEADLINES], *arguments)
         return verdict.decode(), flight.decode()
+
+    async def settled(self, task: str) -> None:
+        """The end of a lookup that was taken out of its flight has been told."""
+        await self._store.do("ZREM", _DEADLINES, task)
 
     async def view(self, task: str, seen: int = 0) -> View | None:
         """The lookup and its events after the first `seen`; None if there is no such lookup."""
-        lookup, flight, log = await self._store.run("view", [_lookup(task)], seen)
+        lookup, flight, log, left = await self._store.run(
+            "view", [_lookup(task)], self._clock(), seen
+        )
         if not lookup:
             return None
         events = [addressed(event, task, seen + place) for place, event in enumerate(log, 1)]
-        return View(task, _texts(lookup), _texts(flight), events)
+        return View(task, _texts(lookup), _texts(flight), events, left / 1000)
 
     @translated
     async def flight(self, flight: str) -> dict[str, str]:
@@ -254,20 +312,20 @@ class Lookups:
     async def schedule(self, request: Requested, start: float) -> None:
         """Note that a lookup waits for its time (Unix seconds), and what it asks for."""
         await self._store.do("HSET", _lookup(request.task_id), "request", encode(request))
-        await self._store.do("ZADD", "consulta:scheduled", start, request.task_id)
+        await self._store.do("ZADD", _SCHEDULED, start, request.task_id)
 
     async def put_off(self, task: str) -> Requested | None:
         """What a lookup that waits for its time asks for; None if it waits no more."""
         body = await self._store.do("HGET", _lookup(task), "request")
         if body is None:
-            await self._store.do("ZREM", "consulta:scheduled", task)
+            await self._store.do("ZREM", _SCHEDULED, task)
             return None
         return decode(body, Requested)
 
-    async def overdue(self, what: Literal["scheduled", "deadlines"], before: float) -> list[str]:
-        """Tasks whose time was before then (Unix seconds); not the same ones again at once."""
+    async def overdue(self, what: Literal["scheduled", "deadlines"], seconds: float) -> list[str]:
+        """Up to BATCH tasks overdue for so long, the oldest first; not the same again at once."""
         key = f"consulta:{what}"
-        tasks = await self._store.run("sweep", [key], before, before + _AGAIN_S, _BATCH)
+        tasks = await self._store.run("sweep", [key], self._clock(), seconds, _AGAIN_S[what], BATCH)
         return [task.decode() for task in tasks]
 
     @translated
@@ -296,10 +354,6 @@ def _lookup(task: str) -> str:
 
 def flight_key(flight: str) -> str:
     return f"consulta:flight:{flight}"
-
-
-def _lifetime(seconds: float) -> int:
-    return max(1, round(seconds)) + SLACK_S
 
 
 def _texts(flat: list[bytes]) -> dict[str, str]:

@@ -4,8 +4,7 @@ Code is English and the wire keeps the product's Portuguese words: this file is 
 meet (`field(name=…)`), and nowhere else.
 
 Two directions. Work flows on the exchange `lookups`, one type per queue: `Requested` (anybody may
-publish it), then `StageRequested`, `AnalysisRequested`, `Analyzed`, `DeadlineReached`; beside
-them, `JobRequested`.
+publish it), then `StageRequested`, `AnalysisRequested`, `Analyzed`; beside them, `JobRequested`.
 Facts flow on the exchange `events`, as `Event`.
 """
 
@@ -53,6 +52,7 @@ UUID = Annotated[
     str,
     Meta(pattern=r"^[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}$", description="UUID"),
 ]
+Tenant = Annotated[str, Meta(pattern="^[a-z0-9-]{1,40}$")]
 # One or more words of a routing key. `*`, `#` and odd characters would make it a pattern.
 Origin = Annotated[str, Meta(pattern=r"^[A-Za-z0-9_-]{1,40}(\.[A-Za-z0-9_-]{1,40}){0,3}$")]
 
@@ -79,10 +79,17 @@ class Lookup(Struct, kw_only=True, forbid_unknown_fields=True):
 
 
 class Requested(Lookup, kw_only=True, forbid_unknown_fields=False):
-    """`lookup.requested`: a lookup, the id its asker gave it, and where its events go."""
+    """`lookup.requested`: a lookup, the id its asker gave it, and where its events go.
+
+    `expires` is the instant it has to have ended, whenever it is read; without it the time begins
+    when it is first seen. `tenant` stands in what a gateway accepted: whose lookup it is, and that
+    its deadline is being watched already.
+    """
 
     task_id: UUID
     origin: Origin = field(name="origem")
+    expires: Annotated[datetime, Meta(tz=True)] | None = field(name="expira_em", default=None)
+    tenant: Tenant | None = None
     # Of this message. Whoever speaks a later one is told so, and not half understood.
     version: Literal[1] = field(name="versao", default=1)
 
@@ -122,12 +129,6 @@ class Analyzed(Struct, kw_only=True):
     """`lookup.analyzed`: the result stands in the flight's log; store it, then say `completo`."""
 
     flight: str
-
-
-class DeadlineReached(Struct, kw_only=True):
-    """`lookup.deadline`: the asker's time is up, end the lookup with what it has."""
-
-    task_id: str
 
 
 class JobRequested(Struct, kw_only=True):

@@ -17,7 +17,9 @@ from shared.records import Address, Person, Phones, Registration
 
 Data = TypeVar("Data")
 # What an `error` says happened, in a word for programs.
-ErrorCode = Literal["pedido_invalido", "cancelado", "estado_perdido"]
+ErrorCode = Literal[
+    "cancelado", "erro_interno", "estado_perdido", "pedido_invalido", "prazo_esgotado"
+]
 # What an operator may have of a circuit.
 CircuitHold = Literal["ABERTO", "FECHADO", "AUTOMATICO"]
 # How a periodic job's last run went.

@@ -1,28 +1,41 @@
 -- Take one asker out of its flight, so that it can end while the others fly on.
--- KEYS: lookup   ARGV: task, new flight, lifetime s
+-- KEYS: lookup, deadlines   ARGV: now ms (0: Redis' own clock), task, new flight, lifetime s
 -- Returns {verdict, flight}: unknown, ended (how it ended in place of the flight), or alone, with
 -- the flight that now has this asker only: the same one, or a copy with its history; or again, with
 -- that flight: it was taken out before and has ended, but perhaps nobody was told.
+--
+-- The deadline stays watched until whoever takes it out has told the end: `settled` in Lookups.
+local now = tonumber(ARGV[1])
+if now == 0 then
+  local time = redis.call('TIME')
+  now = time[1] * 1000 + math.floor(time[2] / 1000)
+end
 local lookup = KEYS[1]
-local task, fresh, lifetime = unpack(ARGV)
-redis.call('ZREM', 'consulta:deadlines', task)
-if redis.call('EXISTS', lookup) == 0 then return {'unknown', ''} end
+local _, task, fresh, lifetime = unpack(ARGV)
 local ended = redis.call('HGET', lookup, 'ended')
-if ended then
-  if redis.call('HEXISTS', lookup, 'alone') == 0 then return {'ended', ended} end
+if ended and redis.call('HEXISTS', lookup, 'alone') == 1 then
   return {'again', redis.call('HGET', lookup, 'flight')}
+end
+if ended or redis.call('EXISTS', lookup) == 0 then
+  redis.call('ZREM', KEYS[2], task)
+  return {ended and 'ended' or 'unknown', ended or ''}
 end
 redis.call('HSET', lookup, 'alone', 1)
 
 local flight = redis.call('HGET', lookup, 'flight')
 local copy = 'consulta:flight:' .. fresh
-if not flight then
+-- One whose flight was lost is ended like one that has none.
+if not flight or redis.call('EXISTS', 'consulta:flight:' .. flight) == 0 then
   redis.call('ZREM', 'consulta:scheduled', task)
+  redis.call('HDEL', lookup, 'request')
   -- Not planned yet: it gets a flight nobody works on, for its last event to stand in.
-  local about = redis.call('HMGET', lookup, 'kind', 'digest', 'origin')
+  local about = redis.call('HMGET', lookup, 'kind', 'digest', 'origin', 'deadline', 'keep')
   redis.call('HSET', copy, 'kind', about[1] or '', 'digest', about[2] or '', 'wanted', '',
     'left', 0, 'deadline', 0, 'priority', 0)
   redis.call('HSET', copy .. ':askers', task, about[3] or '')
+  -- Its message may be on its way until then, and has to find that all is over.
+  local left = math.max(0, math.ceil((tonumber(about[4] or now) - now) / 1000))
+  redis.call('HSET', lookup, 'keep', math.max(tonumber(about[5] or 0), left + lifetime))
 elseif redis.call('HLEN', 'consulta:flight:' .. flight .. ':askers') > 1 then
   local key = 'consulta:flight:' .. flight
   redis.call('COPY', key, copy)

@@ -26,11 +26,19 @@ if verdict == 'new' and terminal ~= '' then
   redis.call('HSET', key, 'ended', terminal)
   local pointer = redis.call('HGET', key, 'pointer')
   if pointer and redis.call('GET', pointer) == flight then redis.call('DEL', pointer) end
+  -- Whatever of it waits or is being worked on: nobody needs it any more.
+  for stage in string.gmatch((redis.call('HGET', key, 'wanted') or '') .. ',', '([^,]+),') do
+    redis.call('ZREM', 'consulta:active:stage.' .. stage, flight)
+    redis.call('ZREM', 'consulta:waiting:stage.' .. stage, flight)
+  end
+  redis.call('ZREM', 'consulta:active:analysis.requested', flight)
+  redis.call('ZREM', 'consulta:waiting:analysis.requested', flight)
   for _, task in ipairs(redis.call('HKEYS', askers)) do
     local lookup = 'consulta:lookup:' .. task
-    redis.call('ZREM', 'consulta:deadlines', task)
     if redis.call('EXISTS', lookup) == 1 then
-      local about = redis.call('HMGET', lookup, 'keep', 'slots')
+      local about = redis.call('HMGET', lookup, 'keep', 'slots', 'alone')
+      -- Of one that was taken out, whoever did that has still to tell the end.
+      if not about[3] then redis.call('ZREM', 'consulta:deadlines', task) end
       -- Whoever may repeat its request for a day has to find the answer for a day.
       local keep = math.max(tonumber(lifetime), tonumber(about[1] or 0))
       if keep > tonumber(lifetime) then lifetime = keep end

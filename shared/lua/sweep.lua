@@ -1,5 +1,12 @@
 -- Take what is overdue, and leave it for later: another replica need not take it as well.
--- KEYS: zset of tasks by time   ARGV: overdue before, look again at, how many
-local tasks = redis.call('ZRANGEBYSCORE', KEYS[1], '-inf', ARGV[1], 'LIMIT', 0, ARGV[3])
-for _, task in ipairs(tasks) do redis.call('ZADD', KEYS[1], ARGV[2], task) end
+-- KEYS: zset of tasks by time (s)
+-- ARGV: now ms (0: Redis' own clock), overdue for so long (s), look again after (s), how many
+local now = tonumber(ARGV[1])
+if now == 0 then
+  local time = redis.call('TIME')
+  now = time[1] * 1000 + math.floor(time[2] / 1000)
+end
+now = now / 1000
+local tasks = redis.call('ZRANGEBYSCORE', KEYS[1], '-inf', now - ARGV[2], 'LIMIT', 0, ARGV[4])
+for _, task in ipairs(tasks) do redis.call('ZADD', KEYS[1], now - ARGV[2] + ARGV[3], task) end
 return tasks

@@ -1,7 +1,13 @@
--- Read a lookup: its own hash, its flight's hash, and the log from a position on.
--- KEYS: lookup   ARGV: events already seen
+-- Read a lookup: its own hash, its flight's hash, the log from a position on, and ms to its deadline.
+-- KEYS: lookup   ARGV: now ms (0: Redis' own clock), events already seen
+local now = tonumber(ARGV[1])
+if now == 0 then
+  local time = redis.call('TIME')
+  now = time[1] * 1000 + math.floor(time[2] / 1000)
+end
 local lookup = redis.call('HGETALL', KEYS[1])
-local flight = redis.call('HGET', KEYS[1], 'flight')
-if not flight then return {lookup, {}, {}} end
-local key = 'consulta:flight:' .. flight
-return {lookup, redis.call('HGETALL', key), redis.call('LRANGE', key .. ':log', ARGV[1], -1)}
+local about = redis.call('HMGET', KEYS[1], 'flight', 'deadline')
+local left = tonumber(about[2] or now) - now
+if not about[1] then return {lookup, {}, {}, left} end
+local key = 'consulta:flight:' .. about[1]
+return {lookup, redis.call('HGETALL', key), redis.call('LRANGE', key .. ':log', ARGV[2], -1), left}

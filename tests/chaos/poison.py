@@ -7,7 +7,7 @@ from uuid import uuid4
 
 import msgspec
 
-from shared.topology import ANALYSIS, ANALYZED, DEADLINE, REQUESTED, STAGE_QUEUES, Queue
+from shared.topology import ANALYSIS, ANALYZED, REQUESTED, STAGE_QUEUES, Queue
 from tests.subjects import cpf
 
 ORIGIN: Final = "poison"
@@ -88,7 +88,6 @@ _BODIES: Final[dict[str, tuple[Queue, Callable[[int], bytes]]]] = {
     "stage of another type": (STAGE_QUEUES["endereco"], lambda place: b"%d" % place),
     "analysis of nothing": (ANALYSIS, lambda place: b'{"flight": %d}' % place),
     "analyzed without a flight": (ANALYZED, lambda place: b'{"voo": "%d"}' % place),
-    "deadline of nobody": (DEADLINE, lambda place: b'{"task_id": [%d]}' % place),
 }
 SHAPES: Final = (*_CHANGES, *_BODIES)
 _HEADERS: Final[dict[str, Any]] = {

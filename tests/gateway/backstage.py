@@ -1,6 +1,5 @@
 """The services behind the gateway, played by hand: each event comes when the test says."""
 
-import time
 from dataclasses import dataclass
 from typing import Any
 
@@ -19,10 +18,12 @@ class Backstage:
 
     async def begin(self, task_id: str) -> str:
         """Plan a lookup of one stage and tell `iniciado`. Returns its flight."""
-        request = Requested(task_id=task_id, origin="gateway", identifier="01001000", kind="cep")
-        begun, deadline = started("cep", ["endereco"]), time.time() + 600
+        request = Requested(
+            task_id=task_id, origin="gateway", identifier="01001000", kind="cep", deadline=600
+        )
+        begun = started("cep", ["endereco"])
         # A subject of its own each time, so that no two lookups here share a flight.
-        plan = await self.lookups.plan(request, "d", task_id, ["endereco"], deadline, begun)
+        plan = await self.lookups.plan(request, "d", task_id, ["endereco"], begun)
         await self.reporter.catch_up(task_id, "gateway")
         return plan.flight
 

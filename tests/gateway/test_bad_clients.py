@@ -77,7 +77,7 @@ async def test_what_a_vanished_client_asked_for_is_published_all_the_same(
     accept, accepted, go_on = lookups.accept, asyncio.Event(), asyncio.Event()
     done: list[str] = []
 
-    async def slowly(task: str, lifetime: float, **about: str) -> bool:
+    async def slowly(task: str, lifetime: float, **about: str) -> tuple[bool, float]:
         new = await accept(task, lifetime, **about)
         accepted.set()
         await go_on.wait()

@@ -1,6 +1,5 @@
 """An enricher's handlers on a real Redis and the simulator, without a bus."""
 
-import time
 from collections.abc import Sequence
 from typing import Any, cast
 from uuid import uuid4
@@ -135,10 +134,9 @@ class Enricher:
 
     async def _flight(self, kind: Kind, identifier: str, digest: str) -> str:
         request = Requested(identifier=identifier, kind=kind, task_id=str(uuid4()), origin="tests")
-        deadline = time.time() + 60
         wanted: list[Stage] = [self.stage]
         first = started(kind, wanted)
-        plan = await self.lookups.plan(request, digest, uuid4().hex, wanted, deadline, first)
+        plan = await self.lookups.plan(request, digest, uuid4().hex, wanted, first)
         return plan.flight
 
     def _count(self, provider: Provider) -> None:

@@ -1,6 +1,5 @@
 """What waits longest goes next once more urgent lookups have overtaken it often enough."""
 
-import time
 from uuid import uuid4
 
 from shared.limits import Limit, Limiter
@@ -20,7 +19,7 @@ async def waits(store: Store, priority: int, order: bytes = b"order") -> str:
         task_id=str(uuid4()), origin="tests", identifier="01001000", priority=priority
     )
     plan = await lookups.plan(
-        asked, "digest", uuid4().hex, ["endereco"], time.time() + 60, started("cpf", ["endereco"])
+        asked, "digest", uuid4().hex, ["endereco"], started("cpf", ["endereco"])
     )
     keys = (waiting_key(QUEUE), flight_key(plan.flight))
     await limiter.expect(LIMIT, keys, plan.flight, "endereco", order)

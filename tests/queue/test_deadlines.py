@@ -2,10 +2,12 @@
 
 from typing import Any
 
+import msgspec
+
 from shared.messages import unix
 from tests.arena import Arena
 from tests.queue.asker import Told, ceps
-from tests.queue.conftest import Stands
+from tests.queue.conftest import Stand, Stands
 from tests.subjects import cpf
 
 PERSON = cpf(280_012_389)
@@ -76,3 +78,45 @@ async def test_a_follower_who_comes_while_the_provider_is_asked_has_all_of_its_o
     patient = await stand.asker.ask(**who, prazo=30)
     await stand.asker.ended(hurried)
     assert outcomes(await stand.asker.ended(patient)) == {"endereco": "ok"}
+
+
+async def followed(stand: Stand, path: str) -> list[Told]:
+    """The events of a stream, to its end."""
+    async with stand.http.get(f"{stand.services.gateway}{path}") as answer:
+        assert answer.status == 200, await answer.text()
+        return [
+            msgspec.json.decode(line[6:])
+            async for line in answer.content
+            if line.startswith(b"data: ")
+        ]
+
+
+async def test_what_was_accepted_ends_in_time_though_nobody_is_there_to_begin_it(
+    arena: Arena, stands: Stands
+) -> None:
+    stand = await stands.up(arena, "gateway", "endereco", "analyzer")
+    await stand.kill("cache_service")
+    url = f"{stand.services.gateway}/api/consultas"
+    body = {"identificador": ceps(1)[0], "tipo": "cep", "prazo": 2}
+    async with stand.http.post(url, json=body) as answer:
+        asked = await answer.json()
+    [end] = await followed(stand, asked["eventos"])
+    assert (end["tipo"], end["dados"]["codigo"]) == ("error", "prazo_esgotado")
+    # Back again, it finds the message, and makes no call for it.
+    await stand.start("cache_service")
+    await stand.asker.ended(await stand.asker.ask(ceps(2)[1]))
+    assert [call.provider for call in await stand.providers.calls()] == ["opencep"]
+    async with stand.http.get(f"{url}/{asked['task_id']}") as answer:
+        assert (await answer.json())["status"] == "FAILURE"
+
+
+async def test_a_request_that_lay_on_the_bus_beyond_its_deadline_asks_no_provider(
+    arena: Arena, stands: Stands
+) -> None:
+    stand = await stands.up(arena, "endereco", "analyzer")
+    past = "2026-02-25T14:30:45Z"
+    late = await stand.asker.ask(ceps(1)[0], expira_em=past)
+    await stand.asker.heard("error", [late])
+    [end] = stand.asker.told(late)
+    assert end["dados"]["codigo"] == "prazo_esgotado"
+    assert await stand.providers.calls() == []

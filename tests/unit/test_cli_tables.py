@@ -22,7 +22,7 @@ QUEUES = {
             "prontas": 1200, "mortas": 0, "ativas": 3, "esperando": 41, "idade_s": 12.34,
             "limite": "50/min", "permissoes": 0,
         },
-        "lookup.deadline": {
+        "lookup.analyzed": {
             "prontas": 0, "mortas": 1, "ativas": 0, "esperando": 0, "idade_s": None,
             "limite": "off", "permissoes": None,
         },
@@ -85,7 +85,7 @@ async def test_queues_are_a_table(capsys: pytest.CaptureFixture[str], asked: lis
     assert await printed(capsys, "queues") == [
         "fila             prontas  esperando  ativas  mortas  idade s  limite  permissões",
         "stage.endereco      1200         41       3       0     12.3  50/min           0",
-        "lookup.deadline        0          0       0       1        -  off              -",
+        "lookup.analyzed        0          0       0       1        -  off              -",
         "",
         "ativas 3 · agendadas 2 · reservadas 1 · workers 7",
     ]

@@ -1,0 +1,133 @@
+"""How lookups end: with their result, by their deadline, or with an error; each exactly once.
+
+The log decides. Whichever replica comes first writes the end there, and all others, and whoever
+does a step again after an outage, find it and at most tell it again.
+"""
+
+import asyncio
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Final, cast
+
+from shared import metrics
+from shared.cache import Cache
+from shared.domain.answers import ErrorCode
+from shared.flow.freshness import Freshness
+from shared.identifiers import Kind
+from shared.lookups import Lookups, Recorded
+from shared.messages import STAGES, Event, Outcome, Stage, decode_event, unix
+from shared.reporter import Reporter, event
+from shared.results import analysis_entry, analysis_field, completed, to_cache
+
+# What an `error` tells people. The invalid request has its own words.
+MESSAGES: Final[Mapping[ErrorCode, str]] = {
+    "cancelado": "cancelada por quem a pediu",
+    "erro_interno": "erro nosso, já registrado; peça de novo",
+    "estado_perdido": "o estado desta consulta se perdeu; peça de novo",
+    "pedido_invalido": "o pedido não pôde ser lido",
+    "prazo_esgotado": "o prazo acabou antes de a consulta começar; peça de novo",
+}
+
+
+def failed(code: ErrorCode, message: str = "", outcome: Outcome | None = None) -> Event:
+    """An `error`: how a lookup ends that has no result."""
+    data = {"codigo": code, "mensagem": message or MESSAGES[code]}
+    return event("error", data, outcome)
+
+
+@dataclass(frozen=True)
+class Endings:
+    """Ends lookups. Every method may be called again, by anybody, and raises Unavailable."""
+
+    lookups: Lookups
+    cache: Cache
+    reporter: Reporter
+    freshness: Freshness
+
+    async def complete(self, flight: str) -> None:
+        """Every stage and the analysis have ended: store what was fetched, then say so.
+
+        In this order, so that whoever has seen `completo` and asks again finds it in the cache.
+        """
+        about, log = await asyncio.gather(self.lookups.flight(flight), self.lookups.log(flight))
+        events = [decode_event(body) for body in log]
+        analysis = next((event for event in events if event.type == "analysis"), None)
+        if not about or analysis is None:
+            return  # it ended long ago, or in another way
+        entries = to_cache(events, self.freshness.ttl, self.freshness.ttl_not_found)
+        if (kept := analysis_entry(events, analysis)) is not None:
+            entries[analysis_field(_wanted(about))] = kept
+        kind = cast("Kind", about["kind"])
+        await self.cache.write(kind, about["digest"], entries)
+        done = await self.reporter.report(flight, "end", completed(kind, events, analysis.data))
+        if done.verdict == "new":
+            _count(kind, events)
+
+    async def expire(self, task: str) -> None:
+        """An asker's time is up: it gets what there is, the others of its flight fly on."""
+        verdict, flight = await self.lookups.leave(task)
+        if verdict == "again":
+            # Whoever took it out may have died before it told the end.
+            await self._retell(flight)
+        elif verdict == "alone":
+            await self._expire(task, flight)
+        await self.lookups.settled(task)
+
+    async def fail(self, flight: str, code: ErrorCode) -> None:
+        """A flight cannot go on: everybody aboard is told."""
+        await self._fail(flight, failed(code))
+
+    async def refuse(self, task: str, code: ErrorCode, message: str = "") -> bool:
+        """A lookup cannot begin, or is not wanted any more. Returns False if it had ended."""
+        verdict, flight = await self.lookups.leave(task)
+        if verdict == "again":
+            await self._retell(flight)
+        elif verdict == "alone":
+            outcome: Outcome | None = None
+            if code == "cancelado":
+                outcome = "cancelado"
+                await self.lookups.revoke(task)
+            recorded = await self._fail(flight, failed(code, message, outcome))
+            verdict = "ended" if recorded.verdict == "ended" else "alone"
+        await self.lookups.settled(task)
+        return verdict == "alone"
+
+    async def _expire(self, task: str, flight: str) -> None:
+        about = await self.lookups.flight(flight)
+        stages = _wanted(about)
+        if not stages:
+            # There is nothing to show for it, so whoever repeats it under its key begins anew.
+            await self._fail(flight, failed("prazo_esgotado"))
+            await self.lookups.forget_once(task)
+            return
+        for stage in stages:
+            late = event(stage, outcome="expirado")
+            await self.reporter.report(flight, stage, late, counts=True)
+        # Nor is there time to wait for the analyzer; if it was done, that one stands.
+        await self.reporter.report(flight, "analysis", event("analysis", outcome="expirado"))
+        await self.complete(flight)
+
+    async def _retell(self, flight: str) -> None:
+        await self.reporter.tell(await self.lookups.record(flight, "end", None))
+
+    async def _fail(self, flight: str, end: Event) -> Recorded:
+        recorded = await self.reporter.report(flight, "end", end)
+        if recorded.verdict == "new":
+            about = await self.lookups.flight(flight)
+            metrics.lookups.labels(about.get("kind") or "unknown", "error").inc()
+        return recorded
+
+
+def _wanted(about: Mapping[str, str]) -> list[Stage]:
+    wanted = about.get("wanted", "").split(",")
+    return [stage for stage in STAGES if stage in wanted]
+
+
+def _count(kind: Kind, events: list[Event]) -> None:
+    stages = [event for event in events if event.type in STAGES]
+    answered = all(event.outcome in {"ok", "nao_encontrado"} for event in stages)
+    cached = all(event.cached for event in stages)
+    metrics.lookups.labels(kind, "completo" if answered else "parcial").inc()
+    took = time.time() - unix(events[0].timestamp)
+    metrics.lookup_duration.labels(kind, "hit" if cached else "miss").observe(max(0.0, took))
