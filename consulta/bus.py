@@ -14,8 +14,10 @@ lookup's log holds is told anew.
 
 import asyncio
 import re
+import time
 from collections.abc import AsyncGenerator
 from contextlib import suppress
+from datetime import UTC, datetime
 from secrets import token_hex
 from typing import Final, Self, Unpack
 from uuid import uuid4
@@ -108,6 +110,8 @@ class BusClient:
             raise InvalidInput("task_id", "já está sendo pedido por este cliente")
         inbox = self._inboxes[message.task_id] = Inbox()
         try:
+            lifetime = message.delay + message.deadline
+            message.expires = datetime.fromtimestamp(time.time() + lifetime, UTC)
             await self._publish(message, traceparent)
             start = _now() + message.delay
             due = start + message.deadline

@@ -1,6 +1,7 @@
 """How long the client of the bus waits for a lookup's end, in virtual time and without a broker."""
 
 import asyncio
+import time
 from collections.abc import Awaitable, Callable, Coroutine
 from typing import Any, Self
 
@@ -115,5 +116,9 @@ def test_the_same_request_is_repeated_with_what_it_asked_for() -> None:
         (_, first), (_, again) = Broker.made.asked
         assert (first.delay, again.delay) == (5, 0)
         assert msgspec.structs.replace(again, delay=5) == first
+        # However late it is read, its time is reckoned from here.
+        assert first.expires is not None
+        assert before <= first.expires.timestamp() - 25 <= time.time()
 
+    before = time.time()
     run(ask())
