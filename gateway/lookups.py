@@ -32,9 +32,10 @@ from shared.domain.answers import (
     Revoked,
     Snapshot,
     StageStatus,
+    Status,
 )
 from shared.errors import StoreUnavailable
-from shared.lookups import Status, View
+from shared.lookups import View
 from shared.messages import STAGES, Event, Lookup, addressed, decode_event, encode
 
 routes = web.RouteTableDef()

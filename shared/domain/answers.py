@@ -11,11 +11,12 @@ from msgspec import UNSET, Struct, UnsetType, field
 
 from shared.analysis import Analysis
 from shared.identifiers import Kind
-from shared.lookups import Status
 from shared.messages import Outcome, Stage
 from shared.records import Address, Person, Phones, Registration
 
 Data = TypeVar("Data")
+# In which state a lookup or a stage is.
+Status = Literal["PENDING", "STARTED", "SUCCESS", "FAILURE", "REVOKED"]
 # What an `error` says happened, in a word for programs.
 ErrorCode = Literal[
     "cancelado", "erro_interno", "estado_perdido", "pedido_invalido", "prazo_esgotado"
