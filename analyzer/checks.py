@@ -161,7 +161,8 @@ def _phones(case: _Case) -> Iterator[Finding]:
 
 def _may_be_in(phone: Mapping[str, Any], state: str, case: _Case) -> bool:
     shared = _SHARED_CODES.get(phone["ddd"], set())
-    cities = {city.casefold() for city in phone.get("cidades", [])}
+    told = case.data("telefone").get("cidades", {}).get(phone["ddd"], [])
+    cities = {city.casefold() for city in told}
     return (
         phone["uf"].upper() == state
         or state in shared
@@ -182,10 +183,10 @@ def _sources(case: _Case) -> Iterator[Finding]:
                 f"A etapa {name} usa dados guardados {_ago(step.age_s)}, talvez desatualizados."
             )
             yield _finding("atencao", "dados_degradados", message)
-    updated = day(case.text("atualizado_em"))
-    if updated is not None and (case.today - updated).days > _OLD_SOURCE_DAYS:
-        message = f"A fonte do cadastro é de {updated:%d/%m/%Y}."
-        yield _finding("info", "fonte_antiga", message)
+        updated = day(step.data.get("atualizado_em", ""))
+        if updated is not None and (case.today - updated).days > _OLD_SOURCE_DAYS:
+            message = f"A fonte da etapa {name} é de {updated:%d/%m/%Y}."
+            yield _finding("info", "fonte_antiga", message)
 
 
 def _ago(seconds: int) -> str:

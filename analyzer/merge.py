@@ -27,7 +27,9 @@ from shared.messages import STAGES, Event, Stage
 from shared.records import RECORDS, Address
 from shared.stages import derived
 
-_ADDRESS: Final = frozenset(about.encode_name for about in msgspec.structs.fields(Address))
+_ADDRESS: Final = frozenset(
+    about.encode_name for about in msgspec.structs.fields(Address) if about.name != "updated"
+)
 # Whose word counts where two stages tell the same field; the registration's for all others.
 _AUTHORITY: Final[dict[str, Stage]] = {
     **dict.fromkeys(_ADDRESS, "endereco"),
@@ -154,6 +156,11 @@ def _value(wanted: Any, value: object) -> Any:
         of = get_args(wanted)[0]
         items = [_value(of, item) for item in value] if isinstance(value, list) else []
         return [item for item in items if item is not None] or None
+    if get_origin(wanted) is dict:
+        of = get_args(wanted)[1]
+        named = value.items() if isinstance(value, Mapping) else []
+        told = {_value(str, name): _value(of, item) for name, item in named}
+        return {name: item for name, item in told.items() if name and item is not None} or None
     if issubclass(wanted, Struct):
         return _record(wanted, value)
     if wanted is float:
@@ -198,18 +205,20 @@ def _fields(kind: Kind, step: Step) -> dict[str, Any]:
     """A stage's data under the names of the profile."""
     if step.stage == "telefone":
         return {"telefones": step.data["numeros"]} if step.data else {}
-    if step.stage == "endereco" and kind == "cnpj":
-        return {about: value for about, value in step.data.items() if about not in _OWN}
     if step.stage != "cadastro":
-        return step.data
-    own = {
-        name: value for name, value in step.data.items() if name not in {"endereco", "telefones"}
-    }
+        # When its data is from is about the stage: two stages with two dates do not disagree.
+        foreign = _OWN if step.stage == "endereco" and kind == "cnpj" else frozenset()
+        return _except(step.data, {"atualizado_em", *foreign})
+    own = _except(step.data, {"endereco", "telefones"})
     if kind == "cnpj" and "nome" in own:
         own["razao_social"] = own.pop("nome")
     numbers = derived("telefone", step.data).values
     phones = {"telefones": [{"numero": number} for number in numbers]} if numbers else {}
-    return {**step.data.get("endereco", {}), **own, **phones}
+    return {**_except(step.data.get("endereco", {}), {"atualizado_em"}), **own, **phones}
+
+
+def _except(data: Mapping[str, Any], names: Collection[str]) -> dict[str, Any]:
+    return {name: value for name, value in data.items() if name not in names}
 
 
 def _conflicts(told: Mapping[str, list[Told]]) -> list[Conflict]:

@@ -1,6 +1,5 @@
 """The cache_service, put together."""
 
-import asyncio
 from collections.abc import AsyncIterator
 
 from aiohttp import web
@@ -10,7 +9,7 @@ from cache_service.jobs import Jobs
 from cache_service.planner import Planner
 from cache_service.settings import Settings
 from shared import metrics
-from shared.app import BUS, CACHE, ENDINGS, LIMITER, LOOKUPS, REPORTER, STORE, base
+from shared.app import BUS, CACHE, ENDINGS, LIMITER, LOOKUPS, REPORTER, STORE, SUPERVISOR, base
 from shared.consumer import Consumer, Delivery, Handler
 from shared.errors import Undecodable
 from shared.messages import JobRequested
@@ -18,7 +17,7 @@ from shared.ops import REFRESH, Refresh
 from shared.orders import Orders
 from shared.queues import Queues
 from shared.schedule import Scheduler
-from shared.tasks import end
+from shared.service.supervision import Work
 from shared.topology import ANALYZED, REQUESTED
 from shared.topology import JOBS as JOB_REQUESTED
 
@@ -43,18 +42,23 @@ def build(settings: Settings) -> web.Application:
         app[REFRESH] = [_gauges(queues)]
         scheduler = Scheduler(app[STORE], Jobs(app[STORE], cache, queues).all())
         Consumer(bus, JOB_REQUESTED, _by_hand(scheduler))
-        running = [asyncio.create_task(_schedule(scheduler, settings.run_at_start))]
+        app[SUPERVISOR].keep("schedule", _schedule(scheduler, settings.run_at_start))
         yield
-        await end(running)
 
     app.cleanup_ctx.append(consumers)
     return app
 
 
-async def _schedule(scheduler: Scheduler, at_start: tuple[str, ...]) -> None:
-    for name in at_start:
-        await scheduler.run_now(name)
-    await scheduler.run()
+def _schedule(scheduler: Scheduler, at_start: tuple[str, ...]) -> Work:
+    due = list(at_start)
+
+    async def schedule() -> None:
+        # Once each, however often this is started again.
+        while due:
+            await scheduler.run_now(due.pop(0))
+        await scheduler.run()
+
+    return schedule
 
 
 def _by_hand(scheduler: Scheduler) -> Handler:

@@ -49,7 +49,11 @@ class Handlers:
             await self._refuse(body, task, reason)
         elif queue == REQUESTED:
             # Well formed, and so the fault is ours.
-            await self.endings.refuse(decode(body, Requested).task_id, "erro_interno")
+            request = decode(body, Requested)
+            await self.lookups.accept(
+                request.task_id, request.deadline, origin=request.origin, kind=request.kind
+            )
+            await self.endings.refuse(request.task_id, "erro_interno")
 
     async def _refuse(self, body: bytes, task: str, reason: str) -> None:
         """Of a request that cannot be read, the asker may still be told."""

@@ -1,6 +1,5 @@
 """An enricher, put together: one stage, its providers, and their breakers."""
 
-import asyncio
 import os
 from collections.abc import AsyncIterator, Mapping
 from contextlib import suppress
@@ -8,25 +7,27 @@ from contextlib import suppress
 from aiohttp import web
 
 from enricher.call import Guarded
+from enricher.calling.dates import Dates
+from enricher.calling.extra import Extra
 from enricher.circuits import Circuits
 from enricher.fallback import Fallback
 from enricher.handlers import Handlers
 from enricher.http import session
 from enricher.providers.base import Provider
 from enricher.providers.brasilapi import BrasilApi
+from enricher.providers.minhareceita import MinhaReceita
 from enricher.providers.registry import build as build_providers
 from enricher.providers.registry import chain
 from enricher.reach import watch
 from enricher.reference import Reference
 from enricher.settings import Settings
-from shared.app import BUS, CACHE, LIMITER, LOOKUPS, REPORTER, STORE, base
+from shared.app import BUS, CACHE, LIMITER, LOOKUPS, REPORTER, STORE, SUPERVISOR, base
 from shared.circuits import Board
 from shared.errors import StoreUnavailable
 from shared.identifiers import KINDS, Kind
 from shared.intake import take
 from shared.messages import Stage
 from shared.orders import Orders
-from shared.tasks import end
 from shared.topology import STAGE_QUEUES
 
 
@@ -42,8 +43,16 @@ def build(settings: Settings, stage: Stage) -> web.Application:
             links = _links(stage, providers, circuits)
             reporter = app[REPORTER]
             brasilapi = providers[BrasilApi.name]
+            minhareceita = providers[MinhaReceita.name]
             assert isinstance(brasilapi, BrasilApi)  # noqa: S101 - what its name stands for
-            reference = Reference(cache, brasilapi, circuits.of(brasilapi.name, brasilapi.timeout))
+            assert isinstance(minhareceita, MinhaReceita)  # noqa: S101
+            limit = settings.of[STAGE_QUEUES[stage].name]
+
+            def extra(provider: Provider) -> Extra:
+                circuit = circuits.of(provider.name, provider.timeout)
+                return Extra(provider, circuit, limiter, limit)
+
+            reference = Reference(cache, brasilapi, extra(brasilapi))
             handlers = Handlers(
                 stage=stage,
                 queue=STAGE_QUEUES[stage],
@@ -53,6 +62,7 @@ def build(settings: Settings, stage: Stage) -> web.Application:
                 reporter=reporter,
                 orders=Orders(bus, limiter, reporter, settings),
                 reference=reference,
+                dates=Dates(cache, minhareceita, extra(minhareceita)),
                 fallback=Fallback(cache, lookups, reference),
                 hedging=settings.hedging,
             )
@@ -60,23 +70,20 @@ def build(settings: Settings, stage: Stage) -> web.Application:
             with suppress(StoreUnavailable):
                 await circuits.tick()
             configured = {link.provider for kind in links.values() for link in kind}
-            tickers = [
-                asyncio.create_task(circuits.run(), name="circuits"),
-                asyncio.create_task(watch(app[STORE], configured), name="reach"),
-            ]
+            app[SUPERVISOR].keep("circuits", circuits.run)
+            app[SUPERVISOR].keep("reach", lambda: watch(app[STORE], configured))
             bus.on_dead = handlers.on_dead
             take(
                 bus,
                 STAGE_QUEUES[stage],
                 handlers.on_stage_requested,
                 limiter,
-                settings.of[STAGE_QUEUES[stage].name],
+                limit,
                 concurrency=settings.enricher_concurrency,
             )
             yield
             # Before the session closes under them.
             await bus.drain()
-            await end(tickers)
 
     app.cleanup_ctx.append(consumers)
     return app

@@ -9,7 +9,8 @@ clock, since aiobreaker reckons in naive local time; and pauses, for a provider 
 
 What a call proves: an answer (a record, "there is none" from a provider whose word that is, or
 "I may not tell") that the provider works, an Outage that it does not. Anything else proves
-nothing, and so does a call that began before the circuit last changed.
+nothing, such as a call cut short by its asker, and so does one that began before the circuit last
+changed. A `hurried` call has less than the provider's own time.
 """
 
 import asyncio
@@ -28,8 +29,10 @@ from enricher.failures import (
     BadCredential,
     Challenged,
     CircuitOpen,
+    CutShort,
     Outage,
     RateLimited,
+    Unavailable,
     is_outage,
 )
 from enricher.policy import Policy, spread
@@ -92,6 +95,8 @@ class Breaker(CircuitBreakerListener):  # type: ignore[misc]  # untyped package
         # be it this replica's or another's.
         self._probe = self._well = ""
         self._probe_until = 0.0
+        # Until then the probe is kept for a call that is not hurried.
+        self._kept_until = 0.0
         # Whether the others have still to hear of the last opening.
         self._untold = False
         self._changed = asyncio.Event()
@@ -114,11 +119,16 @@ class Breaker(CircuitBreakerListener):  # type: ignore[misc]  # untyped package
     @property
     def retry_in(self) -> float:
         """Seconds until the provider may be asked again; 0 if it may be now."""
+        return self.wait()
+
+    def wait(self, *, hurried: bool = False) -> float:
+        """The same; a hurried call may have to wait longer."""
         if self.forced:
             return math.inf if self.forced == "ABERTO" else 0.0
         if self._circuit.current_state is _CLOSED:
             return 0.0
-        return max(0.0, max(self._open_until, self._probe_until) - self._clock())
+        kept_until = self._kept_until if hurried else 0.0
+        return max(0.0, max(self._open_until, self._probe_until, kept_until) - self._clock())
 
     def report(self) -> Report:
         """How it stands, for whoever watches."""
@@ -132,19 +142,19 @@ class Breaker(CircuitBreakerListener):  # type: ignore[misc]  # untyped package
             reopens=instant(time.time() + left) if state == "ABERTO" and left > 0 else None,
         )
 
-    def check(self) -> None:
+    def check(self, *, hurried: bool = False) -> None:
         """Whether a call may be tried; cheap, so that nothing is spent on one that may not.
 
         Raises:
             CircuitOpen: it may not.
         """
-        if self.retry_in > 0:
-            raise CircuitOpen(self.retry_in, "forced" if self.forced else self.cause)
+        if (left := self.wait(hurried=hurried)) > 0:
+            raise CircuitOpen(left, "forced" if self.forced else self.cause)
 
-    async def ready(self, within: float) -> bool:
+    async def ready(self, within: float, *, hurried: bool = False) -> bool:
         """Wait, at most so many seconds, until a call may be tried. False if it may not then."""
         end = self._clock() + within
-        while (left := self.retry_in) > 0:
+        while (left := self.wait(hurried=hurried)) > 0:
             rest = end - self._clock()
             if rest <= 0 or self.forced or self._open_until > end:
                 return False
@@ -155,18 +165,25 @@ class Breaker(CircuitBreakerListener):  # type: ignore[misc]  # untyped package
                 continue
         return True
 
-    async def call(self, function: Callable[[], Awaitable[Result]]) -> Result:
+    async def call(
+        self, function: Callable[[], Awaitable[Result]], *, hurried: bool = False
+    ) -> Result:
         """Make one call through the breaker.
 
         Raises:
             CircuitOpen: it was not made.
             Failure: what the call raised; only an Outage counts against the provider.
         """
-        probe = self._admit()
+        probe = self._admit(hurried=hurried)
         try:
             if probe:
                 await self._agree(probe)
             outcome = await self._make(function)
+            if probe and isinstance(outcome, CutShort):
+                self._kept_until = self._clock() + self.policy.probe_grace
+            elif isinstance(outcome, Unavailable) and not self.forced:
+                # Counted by now: what it opened by itself may be longer.
+                self._open(outcome.reason, outcome.retry_after)
         finally:
             if probe or self._untold:
                 # To the end, even where this call is cancelled: the others wait for it.
@@ -176,9 +193,9 @@ class Breaker(CircuitBreakerListener):  # type: ignore[misc]  # untyped package
         result: Result = outcome
         return result
 
-    def _admit(self) -> str:
+    def _admit(self, *, hurried: bool) -> str:
         """Let the call pass, or raise. Returns the probe's id if it is to be one."""
-        self.check()
+        self.check(hurried=hurried)
         if self.forced or self._circuit.current_state is _CLOSED:
             return ""
         # At once, so that of all calls of this moment one asks the others, and none follows it.
@@ -219,12 +236,14 @@ class Breaker(CircuitBreakerListener):  # type: ignore[misc]  # untyped package
         try:
             outcome = await function()
         except asyncio.CancelledError:
-            self.window.add(self._clock() - began, failed=None)
+            self.window.add(self._clock() - began, failed=None, given_up=True)
             raise
         except Exception as error:
             outcome = error
         failed = is_outage(outcome)
-        self.window.add(self._clock() - began, failed=failed)
+        if not isinstance(outcome, CutShort):
+            # Not even as a duration: short ones would have others taken for unusually slow.
+            self.window.add(self._clock() - began, failed=failed)
         self.successes += failed is False
         self.failures += failed is True
         if not self.forced:
@@ -251,7 +270,7 @@ class Breaker(CircuitBreakerListener):  # type: ignore[misc]  # untyped package
         window, policy = self.window, self.policy
         if window.decided >= policy.minimum and window.failure_rate >= policy.failure_rate:
             self.cause = "failure_rate"
-        elif window.total >= policy.minimum and window.slow_rate >= policy.slow_rate:
+        elif window.timed >= policy.minimum and window.slow_rate >= policy.slow_rate:
             self.cause = "slow_calls"
         else:
             return
@@ -268,6 +287,7 @@ class Breaker(CircuitBreakerListener):  # type: ignore[misc]  # untyped package
             # It grows with failed probes, not with what a provider asks for.
             self._openings = openings
         self.cause, self._open_until, self._untold = cause, until, True
+        self._kept_until = 0.0
         self.era += 1
 
     def _pulse(self) -> None:
@@ -287,6 +307,7 @@ class Breaker(CircuitBreakerListener):  # type: ignore[misc]  # untyped package
         if new.state is _OPEN:
             length = self.policy.open_for * 2 ** min(self._openings, _DOUBLINGS)
             self._open_until = self._clock() + self._jitter(min(length, self.policy.longest))
+            self._kept_until = self._open_until + self.policy.probe_grace
             self._openings += 1
             self._untold = True
         elif new.state is _CLOSED:

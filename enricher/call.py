@@ -15,7 +15,18 @@ import backoff
 
 from enricher.breaker import Breaker
 from enricher.budget import RetryBudget
-from enricher.failures import CircuitOpen, Outage, OutOfTime, RateLimited, TimedOut
+from enricher.failures import (
+    PAUSES,
+    BadCredential,
+    CircuitOpen,
+    CutShort,
+    Outage,
+    OutOfTime,
+    RateLimited,
+    StaleCredential,
+    TimedOut,
+    Unavailable,
+)
 from enricher.permits import Permits
 from enricher.providers.base import Answer, Provider, Query
 from shared import metrics
@@ -24,8 +35,12 @@ from shared import metrics
 # worth more than a third retry.
 TRIES_ALONE: Final = 5
 TRIES_WITH_FALLBACK: Final = 3
-# Seconds of a lookup's time that a call made at the last moment has to itself.
+# Seconds of a lookup's time without which no call is made. An answer that is billed is paid for
+# whether or not anybody still hears it, so such a call is given more.
 LAST_CALL: Final = 0.5
+LAST_BILLED_CALL: Final = 3.0
+# What a pause leaves beyond that, since waking up takes time too.
+_SLACK: Final = 0.05
 # Seconds an order waits, where nobody else can be asked, for a provider that said "too many"; a
 # longer wait would keep other orders from being taken.
 PATIENCE: Final = 15.0
@@ -74,31 +89,35 @@ class Guarded:
         Raises:
             Failure: the last one, or CircuitOpen.
         """
-        was_limited = False
+        came_back = False
         while True:
             try:
                 return await self._retry(query, permits, terms)
-            except RateLimited:
-                if was_limited:
+            except (RateLimited, Unavailable) as failure:
+                # A call that failed for another reason than its number may have been billed.
+                if came_back or (self.provider.billed and isinstance(failure, Outage)):
                     raise
-                was_limited = True
+                came_back = True
                 if not await self._come_back(permits, terms):
                     raise
             except CircuitOpen as circuit:
-                if circuit.cause != RateLimited.reason:
+                if circuit.cause not in PAUSES:
                     raise
                 if not await self._come_back(permits, terms):
                     raise
 
     async def _retry(self, query: Query, permits: Permits, terms: Terms) -> Answer:
-        self.breaker.check()
+        self.breaker.check(hurried=self._hurried(terms))
         self.budget.call()
         failed: Outage | None = None
 
         async def attempt() -> Answer:
             nonlocal failed
             try:
-                return await self._once(query, permits, terms)
+                try:
+                    return await self._once(query, permits, terms)
+                except StaleCredential:
+                    return await self._once(query, permits, terms, renewed=True)
             except CircuitOpen:
                 # It opened during the pause: the failure before says more.
                 if failed is None:
@@ -112,9 +131,10 @@ class Guarded:
             return (
                 # A call that broke off may have been carried out, and billed, all the same.
                 self.provider.billed
+                or isinstance(failed, Unavailable)
                 or self.breaker.retry_in > 0
                 or self.budget.is_spent
-                or self._left(terms) <= LAST_CALL
+                or self._spare(terms) <= 0
             )
 
         def count(_: object) -> None:
@@ -126,7 +146,7 @@ class Guarded:
             Outage,
             max_tries=terms.tries,
             max_value=8,
-            jitter=lambda pause: min(self.jitter(pause), self._left(terms) - LAST_CALL),
+            jitter=lambda pause: min(self.jitter(pause), self._spare(terms)),
             giveup=hopeless,
             on_backoff=count,
             logger=None,
@@ -136,16 +156,19 @@ class Guarded:
 
     async def _come_back(self, permits: Permits, terms: Terms) -> bool:
         """Wait for the end of a pause the provider asked for. False where it is too long."""
-        wait = self.breaker.retry_in
-        patience = min(PATIENCE, self._left(terms) - LAST_CALL)
+        hurried = self._hurried(terms)
+        wait = self.breaker.wait(hurried=hurried)
+        patience = min(PATIENCE, self._spare(terms))
         if not terms.alone or terms.hedge or self.breaker.forced or patience <= 0:
             return False
         if wait <= patience:
             await permits.on_wait(self.clock() + wait)
-        return await self.breaker.ready(patience) and await terms.wanted()
+        return await self.breaker.ready(patience, hurried=hurried) and await terms.wanted()
 
-    async def _once(self, query: Query, permits: Permits, terms: Terms) -> Answer:
-        self.breaker.check()
+    async def _once(
+        self, query: Query, permits: Permits, terms: Terms, *, renewed: bool = False
+    ) -> Answer:
+        self.breaker.check(hurried=self._hurried(terms))
         # Where somebody else can be asked, nobody waits for this credential's quota.
         quota = await permits.quota(self.provider.rate, terms.deadline if terms.alone else 0)
         granted = [quota]
@@ -153,33 +176,68 @@ class Guarded:
             granted.append(await permits.next(0 if terms.hedge else terms.deadline))
             if granted[-1] is not permits.first and not await terms.wanted():
                 raise OutOfTime("nobody waits any more")
+            if not await self._has_time(terms):
+                raise OutOfTime("no time for a call")
 
             async def fetch() -> Answer:
                 for permit in granted:
                     permit.used = True
-                return await self._in_time(self.provider.fetch(query), terms)
+                try:
+                    return await self._in_time(self.provider.fetch(query), terms)
+                except StaleCredential as stale:
+                    if renewed:
+                        raise BadCredential("a fresh one is refused too") from stale
+                    raise
 
-            return await self.breaker.call(fetch)
+            return await self.breaker.call(fetch, hurried=self._hurried(terms))
         finally:
             await asyncio.shield(permits.settle(*granted))
 
     async def _in_time(self, fetching: Coroutine[Any, Any, Answer], terms: Terms) -> Answer:
-        """Give a call its time: the provider's, and no more than its askers have."""
+        """Give a call its time: the provider's, and no more than its askers have.
+
+        Raises:
+            TimedOut: it has had the provider's.
+            CutShort: its askers had less.
+        """
         end, deadline = self.clock() + self.provider.timeout, terms.deadline
         call = asyncio.ensure_future(fetching)
         try:
             while True:
+                # At least something: a loop's clock may be ahead of ours.
                 left = max(0.05, min(end, deadline) - self.clock())
                 await asyncio.wait({call}, timeout=left)
                 if call.done():
                     return call.result()
-                if self.clock() < end and terms.latest is not None:
-                    deadline = await terms.latest()
-                if self.clock() >= min(end, deadline):
+                if self.clock() >= end:
                     raise TimedOut("no answer in time")
+                if terms.latest is not None:
+                    deadline = await terms.latest()
+                if self.clock() >= deadline and not call.done():
+                    raise CutShort("the lookup's time was up")
         finally:
             call.cancel()
             await asyncio.gather(call, return_exceptions=True)
+
+    @property
+    def _least(self) -> float:
+        """Seconds without which no call is made."""
+        if self.provider.billed:
+            return min(LAST_BILLED_CALL, self.provider.timeout)
+        return min(LAST_CALL, self.provider.timeout)
+
+    async def _has_time(self, terms: Terms) -> bool:
+        if self._left(terms) < self._least and terms.latest is not None:
+            return await terms.latest() - self.clock() >= self._least
+        return self._left(terms) >= self._least
+
+    def _hurried(self, terms: Terms) -> bool:
+        """Whether a call made now has less than the provider's own time."""
+        return self._left(terms) < self.provider.timeout
+
+    def _spare(self, terms: Terms) -> float:
+        """Seconds to wait at most, so that there is time for a call afterwards."""
+        return self._left(terms) - self._least - _SLACK
 
     def _left(self, terms: Terms) -> float:
         return terms.deadline - self.clock()

@@ -5,11 +5,13 @@ from dataclasses import dataclass, field
 from itertools import zip_longest
 
 import msgspec
+from msgspec.structs import replace
 
 from enricher.call import Guarded, Latest, Terms, Wanted
 from enricher.failures import (
     Blocked,
     CircuitOpen,
+    CutShort,
     Failure,
     NotConfigured,
     NotFound,
@@ -80,7 +82,7 @@ class Chain:
 def answered(stage: Stage, answer: Answer, provider: str) -> Event:
     """A stage a provider answered just now."""
     moment = now()
-    data = msgspec.to_builtins(answer.record)
+    data = msgspec.to_builtins(replace(answer.record, updated=answer.source_date))
     return Event(
         type=stage, timestamp=moment, data=data, outcome="ok", source=provider, age_s=0,
         fetched=moment,
@@ -105,7 +107,7 @@ def _outcome(failure: Failure) -> Outcome:
             return "bloqueado"
         case NotConfigured():
             return "nao_configurado"
-        case OutOfTime():
+        case OutOfTime() | CutShort():
             return "expirado"
         case RateLimited() | OutOfQuota() | CircuitOpen(cause="rate_limited"):
             return "limitado"

@@ -10,6 +10,7 @@ from contextlib import suppress
 from aiobreaker.state import CircuitBreakerState
 
 from enricher.breaker import Breaker
+from enricher.failures import PAUSES
 from enricher.policy import Policy
 from shared.circuits import Board, Known, Leave
 from shared.errors import StoreUnavailable
@@ -72,13 +73,15 @@ class Circuit(Breaker):
 
     def _follow(self, open_for: float, probing_for: float, openings: int, cause: str) -> None:
         """Be open as another replica said."""
-        state, now = self._circuit.current_state, self._clock()
+        state, now, kept_until = self._circuit.current_state, self._clock(), self._kept_until
         if state is CircuitBreakerState.CLOSED or (
             state is CircuitBreakerState.HALF_OPEN and open_for > 0
         ):
             self._circuit.open()
         self._open_until, self._probe_until = now + open_for, now + probing_for
         self._openings, self.cause, self._untold = openings, cause, False
+        failing = open_for > 0 and cause not in PAUSES
+        self._kept_until = self._open_until + self.policy.probe_grace if failing else kept_until
         self._pulse()
 
     async def _tell(self, probe: str) -> None:

@@ -5,9 +5,11 @@ Failure
 ├── Rejected        it refuses this very value (400, 422): asking again cannot help
 ├── Blocked         it may not tell (a minor's data): final, no other provider is asked
 ├── NotConfigured   its operator gave no address or key
+├── StaleCredential the token it was asked with is good no more: to be asked again at once, once
 ├── BadCredential   401 or 403: every call would fail alike until the key is mended
 ├── Challenged      an edge answered in its place with a web page; every call would fail alike
 ├── Outrun          another provider, asked beside it because it was slow, was faster
+├── CutShort        the lookup's time was up before the provider's own: that proves nothing
 ├── NotCalled       it was not asked, which says nothing about it
 │   ├── CircuitOpen     nor will it be for some time
 │   ├── OutOfTime       the lookup's time was up before the call could be made
@@ -15,12 +17,13 @@ Failure
 ├── RateLimited     429: it says when to come back
 └── Outage          the provider's fault, and the one class that feeds the breaker
     ├── ServerError     5xx
-    ├── TimedOut        no answer in time; the call may have been carried out, and billed
+    │   └── Unavailable     503 that says when to come back
+    ├── TimedOut        no answer in its own time; the call may have been carried out, and billed
     ├── Disconnected    refused, reset or cut off
     └── Malformed       an answer that is not what its format promises
 """
 
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Final
 
 from shared.errors import ConsultaError
 
@@ -54,6 +57,10 @@ class NotConfigured(Failure):
     reason = "not_configured"
 
 
+class StaleCredential(Failure):
+    reason = "stale_credential"
+
+
 class BadCredential(Failure):
     reason = "credential"
 
@@ -68,6 +75,11 @@ class NotCalled(Failure):
 
 class Outrun(Failure):
     reason = "outrun"
+
+
+class CutShort(Failure):
+    reason = "cut_short"
+    final = True
 
 
 class OutOfTime(NotCalled):
@@ -108,6 +120,16 @@ class ServerError(Outage):
     reason = "server_error"
 
 
+class Unavailable(ServerError):
+    """`retry_after` seconds, as the provider said: no call is made before."""
+
+    reason = "unavailable"
+
+    def __init__(self, retry_after: float) -> None:
+        super().__init__("status 503")
+        self.retry_after = retry_after
+
+
 class TimedOut(Outage):
     reason = "timeout"
 
@@ -120,9 +142,15 @@ class Malformed(Outage):
     reason = "malformed"
 
 
+# Why a circuit is open because its provider said when to come back.
+PAUSES: Final = frozenset({RateLimited.reason, Unavailable.reason})
+
+
 def is_outage(outcome: Any) -> bool | None:
     """What a call's outcome, an answer or an error, proves of its provider; None if nothing.
 
+    Only a call that failed by itself, or had all the time a provider is given, says that it fails:
+    else impatient askers would open the circuit of a healthy one for everybody.
     "There is none" from a provider whose word that is, and "I may not tell", are answers of one
     that works. A refused value, key or pace says nothing either way.
     """

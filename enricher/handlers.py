@@ -2,12 +2,13 @@
 
 import time
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from uuid import uuid4
 
-from msgspec.structs import replace
+from msgspec import structs
 
 from enricher.call import Guarded
+from enricher.calling.dates import Dates
 from enricher.chain import Chain, answered, unanswered
 from enricher.failures import Failure
 from enricher.fallback import Fallback
@@ -44,6 +45,7 @@ class Handlers:
     reporter: Reporter
     orders: Orders
     reference: Reference
+    dates: Dates
     fallback: Fallback
     hedging: bool = False
 
@@ -136,7 +138,9 @@ class Handlers:
         if isinstance(answer.record, Phones):
             records = [a.record for a, _ in answers if isinstance(a.record, Phones)]
             numbers = [number for record in records for number in record.numbers]
-            answer = Answer(await self.reference.located(numbers))
+            answer = replace(answer, record=await self.reference.located(numbers))
+        if answer.source_date is None:
+            answer = replace(answer, source_date=await self.dates.of(provider))
         return answer, provider
 
     async def _known(self, order: StageRequested) -> Event | None:
@@ -151,7 +155,7 @@ class Handlers:
         event = decode_event(recorded.event)
         for stage in order.slip:
             inputs = derived(stage, event.data)
-            following = replace(
+            following = structs.replace(
                 order,
                 order=uuid4().hex,
                 stage=stage,

@@ -17,6 +17,7 @@ from enricher.failures import (
     RateLimited,
     ServerError,
     TimedOut,
+    Unavailable,
 )
 
 # An empty agent is refused by some edges, and a contact is what their operators ask for.
@@ -68,7 +69,8 @@ async def call(
         options: as for `ClientSession.request` (json, data, headers, auth …).
 
     Raises:
-        RateLimited, BadCredential, Challenged, ServerError, TimedOut, Disconnected, Malformed.
+        RateLimited, BadCredential, Challenged, ServerError, Unavailable, TimedOut, Disconnected,
+        Malformed.
     """
     limit = aiohttp.ClientTimeout(total=timeout)
     options |= {"timeout": limit, "allow_redirects": False, "middlewares": (_once,)}
@@ -97,8 +99,11 @@ async def _once(request: ClientRequest, handler: ClientHandlerType) -> ClientRes
 def _sorted(response: ClientResponse, body: bytes) -> Reply:
     status = response.status
     is_json = response.content_type.endswith("json")
+    wait = pause(response.headers.get("Retry-After"))
     if status == 429:
-        raise RateLimited(pause(response.headers.get("Retry-After")))
+        raise RateLimited(PAUSE_WITHOUT_WORD if wait is None else wait)
+    if status == 503 and wait is not None:
+        raise Unavailable(wait)
     if status >= 500:
         raise ServerError(f"status {status}")
     # Challenges are 403; a 401 is about the key even where its body is XML or text.
@@ -113,16 +118,16 @@ def _sorted(response: ClientResponse, body: bytes) -> Reply:
     return Reply(status, body, is_json)
 
 
-def pause(retry_after: str | None, now: float | None = None) -> float:
-    """Seconds to keep away: `Retry-After` as seconds or as a date, at least 1."""
+def pause(retry_after: str | None, now: float | None = None) -> float | None:
+    """Seconds to keep away: `Retry-After` as seconds or as a date, at least 1; None if unsaid."""
     if retry_after is None:
-        return PAUSE_WITHOUT_WORD
+        return None
     if retry_after.strip().isdecimal():
         return min(max(1.0, float(retry_after)), LONGEST_PAUSE)
     try:
         date = email.utils.parsedate_to_datetime(retry_after)
     except (ValueError, OverflowError):
-        return PAUSE_WITHOUT_WORD
+        return None
     # Without a zone it is UTC (RFC 9110), never this machine's own.
     until = (date if date.tzinfo else date.replace(tzinfo=UTC)).timestamp()
     return min(max(1.0, until - (time.time() if now is None else now)), LONGEST_PAUSE)

@@ -21,6 +21,9 @@ class Policy:
     slow_rate: float = 0.8
     open_for: float = 5.0
     longest: float = 120.0
+    # After that, and after a probe cut short, for so long only a call that has all of the
+    # provider's time may be the probe: hurried ones, one after the other, would prove nothing.
+    probe_grace: float = 5.0
     # A probe that has not come back by then is taken for lost, with its process: so it is longer
     # than any call may take.
     probe_lease: float = 15.0

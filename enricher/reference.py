@@ -11,7 +11,7 @@ from typing import Any, Final
 
 from msgspec.structs import replace
 
-from enricher.breaker import Breaker
+from enricher.calling.extra import Extra
 from enricher.failures import Failure
 from enricher.providers.brasilapi import BrasilApi
 from shared.cache import Cache, Entry
@@ -30,9 +30,9 @@ PATIENCE: Final = 0.25
 class Reference:
     """What one enricher knows of addresses and area codes."""
 
-    def __init__(self, cache: Cache, brasilapi: BrasilApi, breaker: Breaker) -> None:
+    def __init__(self, cache: Cache, brasilapi: BrasilApi, extra: Extra) -> None:
         self._cache = cache
-        self._brasilapi, self._breaker = brasilapi, breaker
+        self._brasilapi, self._extra = brasilapi, extra
         self._cities: Callable[[str], Awaitable[Any]] = cached(cache, "ddd", "cidades")(
             self._fetch_cities
         )
@@ -63,21 +63,27 @@ class Reference:
 
     async def located(self, numbers: list[Phone]) -> Phones:
         """The numbers with the cities of their area codes, as far as those are to be had."""
-        places = {code: await self._place(code) for code in {n.area_code for n in numbers}}
-        return Phones(numbers=[replace(number, **places[number.area_code]) for number in numbers])
+        states, cities = {}, {}
+        for code in sorted({number.area_code for number in numbers}):
+            if (place := await self._place(code)) is not None:
+                states[code], cities[code] = place
+        found = [
+            replace(number, state=states.get(number.area_code, number.state)) for number in numbers
+        ]
+        return Phones(numbers=found, cities=cities)
 
-    async def _place(self, area_code: str) -> dict[str, Any]:
+    async def _place(self, area_code: str) -> tuple[str, list[str]] | None:
         # Numbers such as 0800 are nowhere.
         if not self._brasilapi.is_configured or not area_code:
-            return {}
+            return None
         try:
             state, cities = await asyncio.wait_for(self._cities(area_code), PATIENCE)
         except (Failure, StoreUnavailable, TimeoutError):
-            return {}
-        return {"state": state, "cities": cities}
+            return None
+        return state, cities
 
     async def _fetch_cities(self, area_code: str) -> tuple[str, list[str]]:
-        return await self._breaker.call(lambda: self._brasilapi.cities(area_code))
+        return await self._extra.call(lambda: self._brasilapi.cities(area_code))
 
 
 def is_reference(order: StageRequested) -> bool:

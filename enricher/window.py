@@ -16,9 +16,12 @@ _RECENT, _ENOUGH = 200, 20
 class _Call:
     at: float
     duration: float
-    # None where it proves nothing: cancelled, refused, or a not-found that may be an outage.
+    # None where it proves nothing: given up, refused, or a not-found that may be an outage.
     failed: bool | None
     slow: bool
+    # Whether it says how fast the provider is: one given up soon does not, one given up late was
+    # slow.
+    timed: bool
 
 
 class Window:
@@ -33,24 +36,20 @@ class Window:
     def __init__(self, seconds: float, slow: float, clock: Callable[[], float]) -> None:
         self._seconds, self._slow, self._clock = seconds, slow, clock
         self._calls: deque[_Call] = deque()
-        self._failed = self._decided = self._slow_ones = 0
+        self._failed = self._decided = self._timed = self._slow_ones = 0
 
-    def add(self, duration: float, *, failed: bool | None) -> None:
-        """Note a call that ended just now."""
-        self._count(call := _Call(self._clock(), duration, failed, duration >= self._slow), 1)
+    def add(self, duration: float, *, failed: bool | None, given_up: bool = False) -> None:
+        """Note a call that ended just now, or was given up since another provider was faster."""
+        slow = duration >= self._slow
+        call = _Call(self._clock(), duration, failed, slow, timed=slow or not given_up)
+        self._count(call, 1)
         self._calls.append(call)
         self._forget()
 
     def clear(self) -> None:
         """Begin anew."""
         self._calls.clear()
-        self._failed = self._decided = self._slow_ones = 0
-
-    @property
-    def total(self) -> int:
-        """All calls."""
-        self._forget()
-        return len(self._calls)
+        self._failed = self._decided = self._timed = self._slow_ones = 0
 
     @property
     def decided(self) -> int:
@@ -65,10 +64,16 @@ class Window:
         return self._failed / self._decided if self._decided else 0.0
 
     @property
-    def slow_rate(self) -> float:
-        """The share of slow calls; a client that gave up on one makes it no faster."""
+    def timed(self) -> int:
+        """Calls that say how fast the provider is."""
         self._forget()
-        return self._slow_ones / len(self._calls) if self._calls else 0.0
+        return self._timed
+
+    @property
+    def slow_rate(self) -> float:
+        """Of those, the share of slow ones; a client that gave up on one makes it no faster."""
+        self._forget()
+        return self._slow_ones / self._timed if self._timed else 0.0
 
     def percentile(self, share: float) -> float | None:
         """Seconds that this share (below 1) of the latest calls stayed within; None if few."""
@@ -86,4 +91,5 @@ class Window:
     def _count(self, call: _Call, step: int) -> None:
         self._decided += step * (call.failed is not None)
         self._failed += step * (call.failed is True)
+        self._timed += step * call.timed
         self._slow_ones += step * call.slow

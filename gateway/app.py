@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import functools
 import logging
 from collections.abc import AsyncIterator
 from pathlib import Path
@@ -16,12 +17,11 @@ from gateway.problems import problems
 from gateway.quotas import QUOTAS, Quotas
 from gateway.settings import Settings
 from gateway.streams import RELAY, Relay, Signal
-from shared.app import BUS, ENDINGS, LIMITER, LOOKUPS, STORE, base
+from shared.app import BUS, ENDINGS, LIMITER, LOOKUPS, STORE, SUPERVISOR, base
 from shared.errors import InvalidSetting
 from shared.keys import Keys
 from shared.messages import MAX_BODY
 from shared.queues import Queues
-from shared.tasks import end
 
 log = logging.getLogger(__name__)
 
@@ -61,11 +61,10 @@ def _parts(settings: Settings, keys: Keys | None):  # type: ignore[no-untyped-de
             each=settings.max_streams_per_client,
         )
         app[QUEUES] = Queues(app[BUS], app[STORE], settings.of)
-        tickers = [asyncio.create_task(app[RELAY].beat())]
+        app[SUPERVISOR].keep("streams", app[RELAY].beat)
         if keys is not None:
-            tickers.append(asyncio.create_task(_watch(keys)))
+            app[SUPERVISOR].keep("keys", functools.partial(_watch, keys))
         yield
-        await end(tickers)
 
     return parts
 

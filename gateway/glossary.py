@@ -128,7 +128,7 @@ FIELDS: Final = {
     "Phone.numero": "O número em E.164.",
     "Phone.tipo": "`movel`, `fixo` ou `outro`.",
     "ddd": "O código de área.",
-    "cidades": "As cidades do DDD.",
+    "cidades": "As cidades de cada DDD dos números, uma vez por DDD.",
     "descricao": "O que o código quer dizer.",
     "Activity.codigo": "O código CNAE, 7 dígitos.",
     "qualificacao": "O papel do sócio.",

@@ -1,6 +1,5 @@
 """The routes for operators: queues and periodic jobs."""
 
-import time
 from typing import Final
 
 from aiohttp import web
@@ -41,7 +40,7 @@ async def queues(request: web.Request) -> web.Response:
 )
 async def jobs(request: web.Request) -> web.Response:
     """Periodic jobs: schedule, last run and its result, next run."""
-    return json_answer({"tarefas": await agenda(request.app[STORE], JOBS, time.time())})
+    return json_answer({"tarefas": await agenda(request.app[STORE], JOBS)})
 
 
 @routes.post("/api/agenda/{nome}")

@@ -58,10 +58,8 @@ class Quotas:
         if caller.key is None:
             return {}
         name = _slots(caller.key)
-        now = time.time()
-        taken = await self._store.run(
-            "occupy", [name], task_id, now, now + lifetime, caller.key.concurrency
-        )
+        limit = caller.key.concurrency
+        taken = await self._store.run("occupy", [name], task_id, lifetime, limit)
         if not taken:
             detail = f"a chave já tem {caller.key.concurrency} consultas em andamento"
             raise Problem(429, detail, headers={"Retry-After": "2"})

@@ -21,18 +21,20 @@ from aiohttp import web
 from shared import log
 from shared.bus import Bus
 from shared.cache import Cache
+from shared.domain.lifetime import END_S, REQUESTS_S
 from shared.errors import InvalidSetting
 from shared.flow.ending import Endings
 from shared.flow.sweeper import Sweeper
 from shared.limits import Limiter
 from shared.lookups import Lookups
-from shared.ops import READY, ops_application
-from shared.patience import patience
+from shared.ops import READY, Check, ops_application
+from shared.patience import close_silent
 from shared.reporter import Reporter
 from shared.service.settings import Service
+from shared.service.supervision import Supervisor
 from shared.settings import Common
 from shared.store import Store
-from shared.tasks import end, waiting
+from shared.tasks import waiting
 from shared.workers import Workers
 
 STORE: Final = web.AppKey("store", Store)
@@ -42,19 +44,21 @@ LOOKUPS: Final = web.AppKey("lookups", Lookups)
 LIMITER: Final = web.AppKey("limiter", Limiter)
 REPORTER: Final = web.AppKey("reporter", Reporter)
 ENDINGS: Final = web.AppKey("endings", Endings)
-# Longer than any drain, shorter than supervisors usually wait before they kill.
-END_S: Final = 28.0
+SUPERVISOR: Final = web.AppKey("supervisor", Supervisor)
 
 
 def base(settings: Service, name: str, **options: Any) -> web.Application:
-    """An application with what every service has: Redis and the bus, and checks of both."""
+    """An application with what every service has: Redis, the bus, a supervisor, checks of each."""
     app = web.Application(**options)
     app[READY] = {}
+    supervisor = app[SUPERVISOR] = Supervisor()
 
     async def servers(app: web.Application) -> AsyncIterator[None]:
         async with (
             Store(settings.redis_url.reveal()) as store,
             Bus(settings.amqp_url.reveal(), name) as bus,
+            # Its tasks say goodbye in the store.
+            supervisor,
         ):
             app[STORE], app[BUS] = store, bus
             app[LOOKUPS] = Lookups(store)
@@ -64,23 +68,21 @@ def base(settings: Service, name: str, **options: Any) -> web.Application:
             app[ENDINGS] = Endings(app[LOOKUPS], app[CACHE], app[REPORTER], settings)
             sweeper = Sweeper(bus, app[LOOKUPS], app[ENDINGS])
             app[READY]["redis"] = store.is_up
-            app[READY]["rabbitmq"] = _bus_check(bus)
-            tickers = [
-                asyncio.create_task(Workers(store).beat(name)),
-                asyncio.create_task(sweeper.run()),
-            ]
+            app[READY]["rabbitmq"] = _check(lambda: bus.is_up)
+            app[READY]["tasks"] = _check(lambda: not supervisor.down)
+            supervisor.keep("heartbeat", lambda: Workers(store).beat(name))
+            supervisor.keep("sweeper", sweeper.run)
             yield
-            await end(tickers)
 
     app.cleanup_ctx.append(servers)
     return app
 
 
-def _bus_check(bus: Bus) -> Callable[[], "asyncio.Future[bool]"]:
+def _check(holds: Callable[[], bool]) -> Check:
     async def check() -> bool:
-        return bus.is_up
+        return holds()
 
-    return lambda: asyncio.ensure_future(check())
+    return check
 
 
 @dataclass(frozen=True)
@@ -128,7 +130,7 @@ async def _serve(app: web.Application, ops_address: Address, address: Address | 
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stop.set)
     async with AsyncExitStack() as stack:
-        ops = web.AppRunner(ops_application(app), access_log=None, shutdown_timeout=1)
+        ops = web.AppRunner(ops_application(app, _down(app)), access_log=None, shutdown_timeout=1)
         runner = runner_of(app)
         # Left in reverse: readiness fails first, and is still answered while the rest ends.
         await ops.setup()
@@ -138,11 +140,15 @@ async def _serve(app: web.Application, ops_address: Address, address: Address | 
         await listen(ops, ops_address)
         if address is not None:
             await listen(runner, address)
-            await stack.enter_async_context(patience(runner))
+            app[SUPERVISOR].keep("patience", lambda: close_silent(runner))
         logging.getLogger(__name__).info("started", extra={"ops_port": ops_address.port})
         await stop.wait()
         app[READY]["stopping"] = _no
         loop.call_later(END_S, _give_up)
+
+
+def _down(app: web.Application) -> Callable[[], list[str]]:
+    return lambda: app[SUPERVISOR].down if SUPERVISOR in app else []
 
 
 def _give_up() -> None:
@@ -158,7 +164,7 @@ def runner_of(app: web.Application) -> web.AppRunner:
         app,
         access_log=None,
         handler_cancellation=True,
-        shutdown_timeout=5,
+        shutdown_timeout=REQUESTS_S,
         keepalive_timeout=75,
         # Beyond these, a request line or header is an attack.
         max_line_size=8190,

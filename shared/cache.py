@@ -2,7 +2,13 @@
 
     consulta:v{version}:{tipo}:{digest}     hash: stage -> Entry as JSON
     consulta:version                        the schema version; raising it hides all before it
+    consulta:cache:keys:{version}           zset: the subjects of a version, {tipo}:{digest}, by
+                                            the instant their key expires (ms of Redis' clock)
     consulta:cache:counters                 hash: hits, misses
+
+The index is there so that subjects can be counted without a walk over all keys. Whatever writes or
+removes a subject's key does the same in it, in the same script. Entries of a release that had no
+index are read and removed like all others; they count once a cleaning has met them.
 
 The digest is keyed, since a plain hash of a CPF is undone in minutes by trying all of them.
 An entry is kept longer than it is fresh: when every provider is down, stale is better than none.
@@ -11,12 +17,15 @@ An entry is kept longer than it is fresh: when every provider is down, stale is 
 import hashlib
 import hmac
 import re
+import sys
 import time
+from collections.abc import AsyncIterator
+from contextlib import suppress
 from typing import Any, Final
 
 from msgspec import Struct, json
 
-from shared.errors import InvalidInput
+from shared.errors import InvalidInput, StoreUnavailable
 from shared.identifiers import KINDS, parse
 from shared.messages import Outcome, instant, unix
 from shared.settings import Secret
@@ -28,6 +37,8 @@ KEEP: Final = 30 * DAY
 TTL: Final[dict[str, float]] = {"cpf": 7 * DAY, "cnpj": 7 * DAY, "ddd": 30 * DAY}
 _VERSION: Final = "consulta:version"
 _COUNTERS: Final = "consulta:cache:counters"
+_INDEX: Final = "consulta:cache:keys:"
+_WILDCARDS: Final = frozenset("*?")
 # What a caller may invalidate by: our own keys, wholly or up to a wildcard.
 _PATTERN: Final = re.compile(r"consulta:v(\d+|\*):([a-z]+|\*)(:[0-9a-f?*]+)?|consulta:v(\d+|\*):\*")
 
@@ -114,8 +125,12 @@ class Cache:
         return entry
 
     async def count(self, *, hit: bool) -> None:
-        """Note that a lookup was a hit, or was none."""
-        await self._store.do("HINCRBY", _COUNTERS, "hits" if hit else "misses", 1)
+        """Note that a lookup was a hit, or was none; of a Redis that takes no writes it is not.
+
+        What is cached can be read from one, and is not to be refused for the sake of a count.
+        """
+        with suppress(StoreUnavailable):
+            await self._store.do("HINCRBY", _COUNTERS, "hits" if hit else "misses", 1)
 
     @translated
     async def version(self) -> int:
@@ -129,13 +144,11 @@ class Cache:
         await redis.set(_VERSION, 1, nx=True)
         return int(await redis.incr(_VERSION))
 
-    @translated
     async def invalidate(self, kind: str, identifier: str) -> int:
         """Forget a subject. Returns how many keys were removed."""
-        pattern = f"consulta:v*:{kind}:{self.digest(kind, identifier)}"
-        return await self._remove(pattern)
+        digest = self.digest(kind, identifier)
+        return int(await self._store.run("cache_forget", [_VERSION], kind, digest))
 
-    @translated
     async def invalidate_pattern(self, pattern: str) -> int:
         """Forget every subject whose key matches, e.g. `consulta:v2:cpf:*`.
 
@@ -144,38 +157,55 @@ class Cache:
         """
         if not _PATTERN.fullmatch(pattern):
             raise InvalidInput("padrao", "use a forma consulta:v2:cpf:* (versão, tipo, resto)")
-        return await self._remove(pattern)
-
-    async def _remove(self, pattern: str) -> int:
-        redis, removed, batch = self._store.redis, 0, []
-        async for key in redis.scan_iter(match=pattern, count=1000):
-            batch.append(key)
-            if len(batch) == 500:
-                removed += await redis.unlink(*batch)
-                batch.clear()
-        return removed + (await redis.unlink(*batch) if batch else 0)
-
-    @translated
-    async def clean(self) -> int:
-        """Remove what older schema versions left. Returns how many keys went."""
-        current = await self.version()
+        if not _WILDCARDS & set(pattern):
+            return await self._remove([pattern])
         removed = 0
-        for version in range(1, current):
-            removed += await self._remove(f"consulta:v{version}:*")
+        async for keys in self._walk(pattern):
+            removed += await self._remove(keys)
         return removed
+
+    async def clean(self) -> int:
+        """Remove what older schema versions left. Returns how many keys went.
+
+        All keys are walked over, once; of those that stay it sees to it that they are indexed.
+        """
+        current, removed = await self.version(), 0
+        async for keys in self._walk("consulta:v*:*"):
+            old = [key for key in keys if _version_of(key) < current]
+            removed += await self._remove(old)
+            if len(old) < len(keys):
+                await self._store.run("cache_index", [key for key in keys if key not in old])
+        if current > 1:
+            await self._store.do("UNLINK", *(_INDEX + str(old) for old in range(1, current)))
+        return removed
+
+    async def _remove(self, keys: list[str]) -> int:
+        return int(await self._store.run("cache_remove", keys)) if keys else 0
+
+    async def _walk(self, pattern: str) -> AsyncIterator[list[str]]:
+        """All keys that match, in batches: a walk over everything there is in Redis."""
+        cursor = 0
+        while True:
+            after, keys = await self._store.do("SCAN", cursor, "MATCH", pattern, "COUNT", 1000)
+            if keys:
+                yield [key.decode() for key in keys]
+            if not (cursor := int(after)):
+                return
 
     @translated
     async def statistics(self) -> dict[str, int]:
         """`total_keys` of this version, `hits` and `misses` so far, `memory_used` in bytes."""
-        redis = self._store.redis
-        total = 0
-        async for _ in redis.scan_iter(match=f"consulta:v{await self.version()}:*", count=1000):
-            total += 1
-        counters = await redis.hgetall(_COUNTERS)
-        memory = await redis.info("memory")
+        total, hits, misses = await self._store.run("cache_statistics", [_VERSION, _COUNTERS])
+        memory = await self._store.redis.info("memory")
         return {
-            "total_keys": total,
-            "hits": int(counters.get(b"hits", 0)),
-            "misses": int(counters.get(b"misses", 0)),
+            "total_keys": int(total),
+            "hits": int(hits),
+            "misses": int(misses),
             "memory_used": int(memory["used_memory"]),
         }
+
+
+def _version_of(key: str) -> int:
+    """The schema version of a cache key; of another one, such as no release writes, none."""
+    version = key.removeprefix("consulta:v").partition(":")[0]
+    return int(version) if version.isdecimal() else sys.maxsize

@@ -17,6 +17,7 @@ from aio_pika.abc import AbstractChannel, AbstractIncomingMessage, HeadersType
 
 from shared import metrics
 from shared.bus import Bus
+from shared.domain.lifetime import DRAIN_S
 from shared.errors import Unavailable, Undecodable
 from shared.link import LONGEST_PAUSE, settle
 from shared.messages import decode, now
@@ -28,8 +29,6 @@ log = logging.getLogger(__name__)
 ATTEMPT: Final = "x-attempt"
 TRACE: Final = "traceparent"
 MAX_ATTEMPTS: Final = 5
-# Long enough for a provider's slowest answer, so that a stop rarely makes work twice.
-DRAIN_TIMEOUT: Final = 15.0
 
 
 @dataclass(frozen=True)
@@ -164,7 +163,7 @@ class Consumer:
 async def finish(running: set[asyncio.Task[None]]) -> None:
     """Let handlers end, and cancel those that take too long: their messages come back."""
     if running:
-        _, late = await asyncio.wait(running, timeout=DRAIN_TIMEOUT)
+        _, late = await asyncio.wait(running, timeout=DRAIN_S)
         await end(late)
 
 

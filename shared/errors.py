@@ -4,7 +4,7 @@ ConsultaError
 ├── InvalidInput        the asker can mend it: names the field and the mend
 ├── InvalidSetting      the operator can mend it: names the variable
 ├── Unavailable         an outage of ours: wait and do it again, it counts against nobody
-│   ├── StoreUnavailable    Redis does not answer
+│   ├── StoreUnavailable    Redis does not answer, or cannot do its work
 │   └── BusUnavailable      RabbitMQ does not take the message
 └── Undecodable         the bytes are no message of ours: doing it again cannot help
 """
@@ -36,7 +36,7 @@ class Unavailable(ConsultaError):
 
 
 class StoreUnavailable(Unavailable):
-    """Redis is away, loading, or took too long."""
+    """Redis is away, loading, full, read-only or stuck, or took too long."""
 
 
 class BusUnavailable(Unavailable):

@@ -15,26 +15,13 @@ from msgspec import Struct
 from stdnum.br import cnpj as stdnum_cnpj
 from stdnum.br import cpf as stdnum_cpf
 
+from shared.domain.area_codes import AREA_CODES
 from shared.errors import InvalidInput
 
 Kind = Literal["cpf", "cnpj", "cep", "telefone"]
 KINDS: Final[tuple[Kind, ...]] = get_args(Kind)
 
 MAX_LENGTH: Final = 32
-
-# The 67 area codes in use (Anatel, "Códigos Nacionais"): first digit, second digits.
-_AREAS: Final = {
-    "1": "123456789",
-    "2": "12478",
-    "3": "1234578",
-    "4": "123456789",
-    "5": "1345",
-    "6": "123456789",
-    "7": "134579",
-    "8": "123456789",
-    "9": "123456789",
-}
-AREA_CODES: Final = frozenset(first + second for first, row in _AREAS.items() for second in row)
 
 # By the ninth digit: the fiscal region of Receita Federal a cpf was issued in.
 _FISCAL_REGIONS: Final[dict[str, tuple[str, ...]]] = {

@@ -19,8 +19,14 @@ REFRESH: Final = web.AppKey("refresh", list[Refresh])
 CHECK_TIMEOUT: Final = 0.8
 
 
-def ops_application(service: web.Application) -> web.Application:
-    """`/live`, `/ready` with the state of each dependency, `/metrics`."""
+def ops_application(
+    service: web.Application, down: Callable[[], list[str]] = list
+) -> web.Application:
+    """`/live`, `/ready` with the state of each dependency, `/metrics`.
+
+    Args:
+        down: names the background tasks that do not run at the moment.
+    """
 
     async def live(_: web.Request) -> web.Response:
         return web.json_response({"status": "ok"})
@@ -28,7 +34,8 @@ def ops_application(service: web.Application) -> web.Application:
     async def ready(_: web.Request) -> web.Response:
         states = {name: await _holds(check) for name, check in service[READY].items()}
         good = all(states.values())
-        return web.json_response({"ready": good, "checks": states}, status=200 if good else 503)
+        told = {"ready": good, "checks": states, "down": down()}
+        return web.json_response(told, status=200 if good else 503)
 
     async def metrics(_: web.Request) -> web.Response:
         for refresh in service.get(REFRESH, []):

@@ -6,29 +6,18 @@ opens one has something to say.
 """
 
 import asyncio
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
 from typing import Final
 
 from aiohttp import web
 from aiohttp.web_protocol import RequestHandler
-
-from shared.tasks import end
 
 # For the first request's line and headers.
 HEADER_S: Final = 10.0
 TICK_S: Final = 1.0
 
 
-@asynccontextmanager
-async def patience(runner: web.AppRunner) -> AsyncIterator[None]:
-    """Close connections whose first request does not come in time, until the block ends."""
-    ticker = asyncio.create_task(_close_silent(runner))
-    yield
-    await end([ticker])
-
-
-async def _close_silent(runner: web.AppRunner) -> None:
+async def close_silent(runner: web.AppRunner) -> None:
+    """Close connections whose first request does not come in time, until cancelled."""
     loop = asyncio.get_running_loop()
     silent: dict[RequestHandler, float] = {}
     while True:

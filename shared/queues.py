@@ -1,14 +1,13 @@
 """What the queues hold at this moment, from the broker and from the store."""
 
 import asyncio
-import time
 from collections.abc import Mapping
 from typing import Any
 
 from shared.bus import Bus
 from shared.limits import Limit
 from shared.lookups import active_key, waiting_key
-from shared.store import Store, translated
+from shared.store import Store
 from shared.topology import QUEUES, UNROUTABLE
 from shared.workers import Workers
 
@@ -55,33 +54,33 @@ class Queues:
             "filas": queues,
         }
 
-    @translated
     async def _scheduled(self) -> int:
-        return int(await self._store.redis.zcard("consulta:scheduled"))
+        return int(await self._store.do("ZCARD", "consulta:scheduled"))
 
-    @translated
     async def _lines(self) -> dict[str, dict[str, Any]]:
         """Of each queue: at work, waiting, age of the oldest (s), limit, permits left."""
-        now, lines = time.time(), {}
-        pipe = self._store.redis.pipeline(transaction=False)
-        for queue in QUEUES:
-            limit = self._limits.get(queue.name, Limit(queue.name))
+        # What is compared with it was written by Redis' clock, or by many hosts.
+        now = await self._store.now()
+        lines = await asyncio.gather(*(self._line(queue.name, now) for queue in QUEUES))
+        return {queue.name: line for queue, line in zip(QUEUES, lines, strict=True)}
+
+    async def _line(self, queue: str, now: float) -> dict[str, Any]:
+        do, limit = self._store.do, self._limits.get(queue, Limit(queue))
+        active, waiting, oldest, *used = await asyncio.gather(
             # Work whose deadline has passed was dropped, or its process died.
-            pipe.zcount(active_key(queue.name), round(now * 1000), "+inf")
-            pipe.zcard(waiting_key(queue.name))
-            pipe.zrange(waiting_key(queue.name), 0, 0, withscores=True)
-            for _, seconds in limit.windows:
-                pipe.zcount(limit.key, round((now - seconds) * 1e6), "+inf")
-        answers = iter(await pipe.execute())
-        for queue in QUEUES:
-            limit = self._limits.get(queue.name, Limit(queue.name))
-            active, waiting, oldest = next(answers), next(answers), next(answers)
-            left = [count - next(answers) for count, _ in limit.windows]
-            lines[queue.name] = {
-                "ativas": active,
-                "esperando": waiting,
-                "idade_s": round(now - oldest[0][1] / 1e6, 1) if oldest else None,
-                "limite": str(limit),
-                "permissoes": max(0, min(left)) if left else None,
-            }
-        return lines
+            do("ZCOUNT", active_key(queue), round(now * 1000), "+inf"),
+            do("ZCARD", waiting_key(queue)),
+            do("ZRANGE", waiting_key(queue), 0, 0, "WITHSCORES"),
+            *(
+                do("ZCOUNT", limit.key, round((now - seconds) * 1e6), "+inf")
+                for _, seconds in limit.windows
+            ),
+        )
+        left = [count - taken for (count, _), taken in zip(limit.windows, used, strict=True)]
+        return {
+            "ativas": active,
+            "esperando": waiting,
+            "idade_s": round(now - oldest[0][1] / 1e6, 1) if oldest else None,
+            "limite": str(limit),
+            "permissoes": max(0, min(left)) if left else None,
+        }

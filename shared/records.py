@@ -1,7 +1,7 @@
 """What a stage finds out, in one shape whatever provider told it: the `dados` of its event.
 
 Every field may be missing. Providers' fields that no stage needs are not here, so they are
-dropped before anything is cached or streamed.
+dropped before anything is cached or streamed. `updated` is the date of the source's data.
 """
 
 from msgspec import Struct, field
@@ -20,6 +20,7 @@ class Person(Record, frozen=True):
     birth: str | None = field(name="nascimento", default=None)
     sex: str | None = field(name="sexo", default=None)
     username: str | None = field(name="usuario", default=None)
+    updated: str | None = field(name="atualizado_em", default=None)
 
 
 class Address(Record, frozen=True):
@@ -33,6 +34,7 @@ class Address(Record, frozen=True):
     city: str | None = field(name="municipio", default=None)
     state: str | None = field(name="uf", default=None)
     ibge: str | None = None
+    updated: str | None = field(name="atualizado_em", default=None)
 
 
 class Phone(Record, frozen=True):
@@ -42,13 +44,14 @@ class Phone(Record, frozen=True):
     type: str = field(name="tipo")
     area_code: str = field(name="ddd")
     state: str | None = field(name="uf", default=None)
-    cities: list[str] | None = field(name="cidades", default=None)
 
 
 class Phones(Record, frozen=True):
-    """`telefone`."""
+    """`telefone`. `cities` are those of each area code, of which numbers may share one."""
 
     numbers: list[Phone] = field(name="numeros")
+    cities: dict[str, list[str]] = field(name="cidades", default_factory=dict)
+    updated: str | None = field(name="atualizado_em", default=None)
 
 
 class Activity(Record, frozen=True):
@@ -70,7 +73,7 @@ class Registration(Record, frozen=True):
     """`cadastro`: a company's entry, or, for a CPF, a person's.
 
     `phones` are raw, as the registry has them; the stage `telefone` makes numbers of them.
-    `capital` is in reais, `updated` the date of the source's data.
+    `capital` is in reais.
     """
 
     name: str | None = field(name="nome", default=None)

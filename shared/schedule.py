@@ -5,6 +5,9 @@ and the outcome stand in one hash a job, which is also what `/api/agenda` shows:
 
     consulta:job:{name}     hash: slot, started, finished, outcome, result, missed
 
+Slots come by Redis' clock, so that a host whose own is off runs none too early, nor keeps another
+from running one.
+
 A slot whose process died is not run a second time: it is reported as `interrompida`, since a job
 that kills its process would otherwise kill one after the other. Slots that passed while no
 process ran are not made up for, but counted as missed.
@@ -55,7 +58,8 @@ class Scheduler:
     """Runs jobs for as long as its process lives.
 
     Args:
-        clock: Unix seconds, and `sleep` waits on the same clock; both for tests.
+        clock: Unix seconds, and `sleep` waits on the same clock; both for tests. Without it Redis'
+            own clock counts.
     """
 
     def __init__(
@@ -63,20 +67,22 @@ class Scheduler:
         store: Store,
         jobs: Sequence[Job],
         *,
-        clock: Clock = time.time,
+        clock: Clock | None = None,
         sleep: Sleep = asyncio.sleep,
     ) -> None:
         self._store, self._jobs = store, {job.name: job for job in jobs}
         self._clock, self._sleep = clock, sleep
 
     async def run(self) -> None:
-        """Until cancelled."""
-        await asyncio.gather(*(self._keep(job) for job in self._jobs.values()))
+        """Until cancelled, or until one fails: then none of the others goes on behind its back."""
+        async with asyncio.TaskGroup() as jobs:
+            for job in self._jobs.values():
+                jobs.create_task(self._keep(job), name=job.name)
 
     async def _keep(self, job: Job) -> None:
         while True:
-            slot = job.after(self._clock())
-            while (left := slot - self._clock()) > 0:
+            slot = job.after(await self._now())
+            while (left := slot - await self._now()) > 0:
                 await self._sleep(left)
             await self.run_slot(job.name, slot)
 
@@ -97,7 +103,7 @@ class Scheduler:
         metrics.job_runs.labels(name, outcome).inc()
         try:
             await self._store.run(
-                "job_finish", [_key(name)], slot, self._clock(), outcome, json.encode(result)
+                "job_finish", [_key(name)], slot, await self._now(), outcome, json.encode(result)
             )
         except StoreUnavailable:
             log.warning("a job's outcome was not written down", extra={"job": name})
@@ -109,11 +115,20 @@ class Scheduler:
         Raises:
             KeyError: there is no such job.
         """
-        return await self.run_slot(name, float(int(self._clock())))
+        return await self.run_slot(name, float(int(await self._now())))
+
+    async def _now(self) -> float:
+        if self._clock is not None:
+            return self._clock()
+        try:
+            return await self._store.now()
+        except StoreUnavailable:
+            # Good enough to wait by: without Redis no slot is claimed.
+            return time.time()
 
     async def _claim(self, job: Job, slot: float) -> bool:
         verdict, before, interrupted = await self._store.run(
-            "job_claim", [_key(job.name)], slot, self._clock(), LEASE_S
+            "job_claim", [_key(job.name)], slot, await self._now(), LEASE_S
         )
         if not int(verdict):
             return False
@@ -133,9 +148,12 @@ class Scheduler:
         return missed
 
 
-async def agenda(store: Store, jobs: Sequence[tuple[str, str]], now: float) -> list[dict[str, Any]]:
-    """What each job last did and when it is due, for `/api/agenda`."""
+async def agenda(
+    store: Store, jobs: Sequence[tuple[str, str]], now: float | None = None
+) -> list[dict[str, Any]]:
+    """What each job last did and when it is due, for `/api/agenda`; `now` is for tests."""
     shown = []
+    now = await store.now() if now is None else now
     for name, cron in jobs:
         last = {key: value.decode() for key, value in (await store.hash(_key(name))).items()}
         due = next(CronSim(cron, datetime.fromtimestamp(now, UTC))).timestamp()

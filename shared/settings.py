@@ -137,20 +137,29 @@ def limit(name: str) -> Callable[[str], Limit]:
 
 
 def url(*schemes: str) -> Callable[[str], Secret]:
-    """A URL of one of these schemes. Secret, since it may hold a password."""
+    """A URL of one of these schemes. Secret, since it may hold a password.
+
+    Of `unix` it names the path of a socket: `unix:///run/redis.sock`, `unix://:password@/run/…`.
+    """
+    forms = f"{schemes[0]}://host:port/"
+    if "unix" in schemes:
+        forms += " or unix:///path/of/redis.sock"
 
     def parse(text: str) -> Secret:
         parts = urlsplit(text)
-        if parts.scheme not in schemes or not parts.hostname:
-            raise ValueError(f"give a URL like {schemes[0]}://host:port/")
+        # What stands where a host would is the beginning of a path that lacks its first slash.
+        names = not parts.hostname and parts.path[1:] if parts.scheme == "unix" else parts.hostname
+        if parts.scheme not in schemes or not names:
+            raise ValueError(f"give a URL like {forms}")
         return Secret(text)
 
     return parse
 
 
 def host_of(address: Secret) -> str:
-    """The host a URL names."""
-    return urlsplit(address.reveal()).hostname or ""
+    """The host a URL names; a Unix socket is always this machine's."""
+    parts = urlsplit(address.reveal())
+    return "localhost" if parts.scheme == "unix" else parts.hostname or ""
 
 
 def _level(text: str) -> str:

@@ -5,6 +5,7 @@ whoever can repeat a step safely repeats the whole step.
 """
 
 import hashlib
+import re
 from collections.abc import Awaitable, Callable
 from functools import wraps
 from pathlib import Path
@@ -13,15 +14,7 @@ from typing import Any, Final, ParamSpec, TypeVar
 from redis.asyncio import BlockingConnectionPool, Redis
 from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
-from redis.exceptions import (
-    BusyLoadingError,
-    MasterDownError,
-    NoScriptError,
-    OutOfMemoryError,
-    ReadOnlyError,
-    RedisError,
-    ResponseError,
-)
+from redis.exceptions import DataError, NoScriptError, RedisError, ResponseError
 
 from shared.errors import StoreUnavailable
 from shared.gather import Gather
@@ -32,7 +25,16 @@ Argument = str | bytes | int | float
 
 SCRIPTS: Final = Path(__file__).parent / "lua"
 TIMEOUT: Final = 5.0
-PASSING: Final = (BusyLoadingError, MasterDownError, OutOfMemoryError, ReadOnlyError)
+# An error's code is its first word: with these our own command is at fault. All others are the
+# server's trouble, which passes: full (OOM, MISCONF), read-only, stuck in a script (BUSY), loading,
+# without its primary or its replicas, …
+_FAULTS: Final = frozenset({"ERR", "WRONGTYPE"})
+# What comes as ERR and is no fault of the command either.
+_TROUBLES: Final = re.compile(
+    r"max number of clients|Script killed by user|DB index is out of range"
+)
+# What redis-py puts before an error that came in a pipeline.
+_IN_PIPELINE: Final = re.compile(r".* of pipeline caused error: \(['\"]", re.DOTALL)
 
 
 def translated(
@@ -44,16 +46,22 @@ def translated(
     async def wrapper(*args: Parameters.args, **kwargs: Parameters.kwargs) -> Result:
         try:
             return await call(*args, **kwargs)
+        except DataError:
+            raise  # an argument of ours that redis-py cannot send
         except ResponseError as error:
-            # Full, read-only, loading, without its primary: the server's trouble, which passes.
-            # What is left is a fault in a script of ours, and must be seen.
-            if isinstance(error, PASSING):
-                raise StoreUnavailable(f"Redis: {type(error).__name__}") from None
-            raise
+            code = _code(error)
+            if code in _FAULTS and not _TROUBLES.search(str(error)):
+                raise
+            raise StoreUnavailable(f"Redis: {code}") from None
         except (RedisError, OSError) as error:
             raise StoreUnavailable(f"Redis: {type(error).__name__}") from None
 
     return wrapper
+
+
+def _code(error: ResponseError) -> str:
+    """The code Redis gave an error; redis-py takes those it knows out of the text."""
+    return error.status_code or _IN_PIPELINE.sub("", str(error)).partition(" ")[0]
 
 
 class Store:
@@ -121,6 +129,12 @@ class Store:
         """A whole list; empty if there is none."""
         found: list[Any] = await self._gather.do("LRANGE", key, 0, -1)
         return found
+
+    @translated
+    async def now(self) -> float:
+        """Unix seconds of Redis' clock: the one that all hosts share, whatever their own say."""
+        seconds, micros = await self._gather.do("TIME")
+        return float(seconds) + float(micros) / 1e6
 
     @translated
     async def is_up(self) -> bool:

@@ -1,17 +1,17 @@
 """Which service processes are alive: each says so every few seconds.
 
-consulta:workers    zset: "<service>@<host>:<pid>" by the time it was last heard of
+consulta:workers    zset: "<service>@<host>:<pid>" by the time it was last heard of (Unix seconds
+                    of Redis' clock: hosts whose own clocks are off would bury each other)
 """
 
 import asyncio
 import contextlib
 import os
 import socket
-import time
 from typing import Any, Final
 
 from shared.errors import StoreUnavailable
-from shared.store import Store, translated
+from shared.store import Store
 
 _KEY: Final = "consulta:workers"
 BEAT_S: Final = 5.0
@@ -25,11 +25,10 @@ class Workers:
     def __init__(self, store: Store) -> None:
         self._store = store
 
-    @translated
     async def alive(self) -> list[str]:
         """The services heard of lately, one entry a process, without host and pid."""
-        since = time.time() - ALIVE_S
-        found: list[Any] = await self._store.redis.zrangebyscore(_KEY, since, "+inf")
+        since = await self._store.now() - ALIVE_S
+        found: list[Any] = await self._store.do("ZRANGEBYSCORE", _KEY, since, "+inf")
         return sorted(name.decode().partition("@")[0] for name in found)
 
     async def beat(self, service: str) -> None:
@@ -44,13 +43,10 @@ class Workers:
             with contextlib.suppress(StoreUnavailable):
                 await asyncio.shield(self._leave(me))
 
-    @translated
     async def _say(self, me: str) -> None:
-        pipe = self._store.redis.pipeline(transaction=False)
-        pipe.zadd(_KEY, {me: time.time()})
-        pipe.zremrangebyscore(_KEY, "-inf", time.time() - 10 * ALIVE_S)
-        await pipe.execute()
+        now = await self._store.now()
+        await self._store.do("ZADD", _KEY, now, me)
+        await self._store.do("ZREMRANGEBYSCORE", _KEY, "-inf", now - 10 * ALIVE_S)
 
-    @translated
     async def _leave(self, me: str) -> None:
-        await self._store.redis.zrem(_KEY, me)
+        await self._store.do("ZREM", _KEY, me)

@@ -14,6 +14,7 @@ from urllib.request import urlopen
 from deploy.local.environment import OPS_PORTS, for_demo
 from deploy.local.ports import free_port
 from deploy.local.servers import Urls
+from shared.domain.lifetime import GRACE_S
 from tests.arena import Arena
 
 ROOT: Final = Path(__file__).parent.parent
@@ -60,14 +61,14 @@ class Services:
         """End one service, at once, and wait until it has gone."""
         process = self._processes.pop(name)
         process.send_signal(number)
-        process.wait(30)
+        process.wait(GRACE_S)
 
     def stop(self) -> None:
         """End all of them, and complain of one that does not end in good order."""
         for process in self._processes.values():
             process.terminate()
         try:
-            codes = {name: process.wait(40) for name, process in self._processes.items()}
+            codes = {name: process.wait(GRACE_S) for name, process in self._processes.items()}
             for name, code in codes.items():
                 assert code == 0, f"{name} ended with {code}:\n{self.log(name)[-2000:]}"
         finally:

@@ -21,7 +21,7 @@ from honcho.colour import get_colours
 from honcho.environ import parse_procfile
 from honcho.process import Process
 
-_GRACE = 15.0  # seconds between SIGTERM and SIGKILL: the services drain what they have in hand
+from shared.domain.lifetime import GRACE_S
 
 
 class ServiceDied(Exception):
@@ -127,10 +127,10 @@ class Stack:
             self._ended.wait(0.1 if waiting else 0)
 
     def stop(self) -> None:
-        """SIGTERM to all, SIGKILL to those that still run 15 seconds later."""
+        """SIGTERM to all, SIGKILL to those that have not drained what they had in hand in time."""
         with self._lock:
             self._stopping = True
-        limit = time.monotonic() + _GRACE
+        limit = time.monotonic() + GRACE_S
         told: set[tuple[int, signal.Signals]] = set()
         while alive := [thread for thread in self._threads if thread.is_alive()]:
             how = signal.SIGTERM if time.monotonic() < limit else signal.SIGKILL

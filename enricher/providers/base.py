@@ -36,10 +36,9 @@ class Query:
 
 @dataclass(frozen=True)
 class Answer:
-    """A record, and the provider's own word for where and from when it is."""
+    """A record, and the provider's own word for the date (YYYY-MM-DD) its data is of."""
 
     record: Record
-    source: str | None = None
     source_date: str | None = None
 
 
@@ -100,5 +99,7 @@ class Provider(ABC):
         """Make one call.
 
         Raises:
-            Failure: one of `enricher.failures`, always; nothing of aiohttp or msgspec.
+            Failure: one of `enricher.failures`, always; nothing of aiohttp or msgspec. A provider
+                that has to be asked twice raises StaleCredential in between: each call to it takes
+                a permit.
         """

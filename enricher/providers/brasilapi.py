@@ -12,9 +12,9 @@ from enricher.http import Reply, call
 from enricher.providers.base import Answer, Provider, Query
 from enricher.providers.fields import Fields, inner, items, objects, text
 from enricher.providers.minhareceita import registration
-from enricher.providers.offline_phones import STATES
 from enricher.providers.replies import checked
 from enricher.providers.viacep import address
+from shared.domain.area_codes import AREA_CODES
 from shared.records import Address
 
 
@@ -38,7 +38,7 @@ class BrasilApi(Provider):
         states = [state for part in parts if (state := text(part.get("state")))]
         if not states:
             raise Malformed("an area code without a state")
-        main = STATES.get(area_code)
+        main = AREA_CODES.get(area_code)
         found = (text(entry) for part in parts for entry in items(part.get("cities")))
         return main if main in states else states[0], [city for city in found if city]
 

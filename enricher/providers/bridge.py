@@ -3,7 +3,8 @@
 `POST {URL}/lookup` with a Bearer key and `{kind, stage, value, purpose, legal_basis, request_id}`
 answers 200 `{"data": {…}, "source": …, "source_date": …}`; errors are `{"message": …}` with 404 (no
 such record), 422 (refused), 429 with `Retry-After`, or 5xx. The three stages of a cpf are three
-providers, so that each has its own address, key and circuit.
+providers, so that each has its own address, key and circuit. The date of the data is told on;
+`source`, whom the operator's contractor has it from, is not.
 """
 
 from abc import abstractmethod
@@ -46,7 +47,7 @@ class Bridge(Provider):
         record = self._record(data)
         if record in _EMPTY:
             raise Malformed("an empty record")
-        return Answer(record, text(said.get("source")), date(said.get("source_date")))
+        return Answer(record, date(said.get("source_date")))
 
     @abstractmethod
     def _record(self, data: Fields) -> Record:

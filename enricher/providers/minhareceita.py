@@ -37,6 +37,15 @@ class MinhaReceita(Provider):
         reply = checked(reply, error_key="message", confirmed=False)
         return Answer(registration(reply.read(Fields)))
 
+    async def updated(self) -> str | None:
+        """The date (YYYY-MM-DD) on which Receita Federal published what this holds.
+
+        Raises:
+            Failure: as `fetch`.
+        """
+        reply = await call(self._session, "GET", f"{self._base}/updated", timeout=self.timeout)
+        return date(checked(reply, error_key="message").read(Fields).get("message"))
+
 
 def registration(said: Fields) -> Registration:
     """The record of one entry; BrasilAPI hands out the same format.

@@ -1,7 +1,6 @@
 """What a phone number tells by itself, without a call.
 
-The numbering plan is that of the `phonenumbers` library; the states are Anatel's area codes
-("Códigos Nacionais", Resolução 749/2022).
+The numbering plan is that of the `phonenumbers` library.
 """
 
 from typing import Any, ClassVar, Final
@@ -11,38 +10,9 @@ from phonenumbers import PhoneNumberType
 
 from enricher.failures import Rejected
 from enricher.providers.base import Answer, Provider, Query
+from shared.domain.area_codes import AREA_CODES
 from shared.records import Phone, Phones
 
-_AREAS: Final = {
-    "AC": "68",
-    "AL": "82",
-    "AM": "92 97",
-    "AP": "96",
-    "BA": "71 73 74 75 77",
-    "CE": "85 88",
-    "DF": "61",
-    "ES": "27 28",
-    "GO": "62 64",
-    "MA": "98 99",
-    "MG": "31 32 33 34 35 37 38",
-    "MS": "67",
-    "MT": "65 66",
-    "PA": "91 93 94",
-    "PB": "83",
-    "PE": "81 87",
-    "PI": "86 89",
-    "PR": "41 42 43 44 45 46",
-    "RJ": "21 22 24",
-    "RN": "84",
-    "RO": "69",
-    "RR": "95",
-    "RS": "51 53 54 55",
-    "SC": "47 48 49",
-    "SE": "79",
-    "SP": "11 12 13 14 15 16 17 18 19",
-    "TO": "63",
-}
-STATES: Final = {code: state for state, codes in _AREAS.items() for code in codes.split()}
 _TYPES: Final = {PhoneNumberType.MOBILE: "movel", PhoneNumberType.FIXED_LINE: "fixo"}
 
 
@@ -76,5 +46,5 @@ def phone(value: Any) -> Phone | None:
         number=phonenumbers.format_number(number, phonenumbers.PhoneNumberFormat.E164),
         type=_TYPES.get(phonenumbers.number_type(number), "outro"),
         area_code=area_code,
-        state=STATES.get(area_code),
+        state=AREA_CODES.get(area_code),
     )

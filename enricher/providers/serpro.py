@@ -12,7 +12,14 @@ from typing import ClassVar, Final
 
 import aiohttp
 
-from enricher.failures import BadCredential, Blocked, Malformed, NotFound, Rejected
+from enricher.failures import (
+    BadCredential,
+    Blocked,
+    Malformed,
+    NotFound,
+    Rejected,
+    StaleCredential,
+)
 from enricher.http import Reply, call
 from enricher.providers.base import Access, Answer, Provider, Query
 from enricher.providers.fields import Fields, date, digits, inner, text, words
@@ -60,8 +67,8 @@ class Serpro(Provider):
             reply = await self._ask(query, token)
         except BadCredential:
             # Tokens are also revoked before their time. Serpro does not bill a 401.
-            token = await self._tokens.get(timeout=self.timeout, refused=token)
-            reply = await self._ask(query, token)
+            self._tokens.drop(token)
+            raise StaleCredential("token refused") from None
         return Answer(_registration(_checked(reply).read(Fields)))
 
     async def _ask(self, query: Query, token: str) -> Reply:

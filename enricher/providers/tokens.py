@@ -48,16 +48,21 @@ class Tokens:
         # Whoever comes while a token is fetched waits for that one.
         self._turn = asyncio.Lock()
 
-    async def get(self, *, timeout: float, refused: str = "") -> str:
-        """A token that is good for some time yet, and is not the `refused` one.
+    async def get(self, *, timeout: float) -> str:
+        """A token that is good for some time yet.
 
         Raises:
             Failure: the token could not be had; `BadCredential` where the client is refused.
         """
         async with self._turn:
-            if self._token in ("", refused) or self._clock() >= self._until:
+            if not self._token or self._clock() >= self._until:
                 await self._renew(timeout)
             return self._token
+
+    def drop(self, token: str) -> None:
+        """It was refused; whoever comes next gets another."""
+        if self._token == token:
+            self._token = ""
 
     async def _renew(self, timeout: float) -> None:
         asked = self._clock()

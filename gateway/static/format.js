@@ -89,11 +89,16 @@ function partner({ nome, qualificacao, desde }) {
 
 function phoneLine(told) {
   if (typeof told === "string") return phone(told);
-  const { cidades = [] } = told;
-  const more = cidades.length > CITIES ? ` e mais ${cidades.length - CITIES}` : "";
-  const cities = cidades.slice(0, CITIES).join(", ") + more;
-  const about = [PHONE_TYPES[told.tipo], told.uf, cities].filter(Boolean).join(", ");
+  const about = [PHONE_TYPES[told.tipo], told.uf].filter(Boolean).join(", ");
   return about ? `${phone(told.numero)} (${about})` : phone(told.numero);
+}
+
+/** Of each area code the cities, as far as a glance takes them in. */
+function areas(told) {
+  return Object.entries(told).map(([code, cities]) => {
+    const more = cities.length > CITIES ? ` e mais ${cities.length - CITIES}` : "";
+    return `${code}: ${cities.slice(0, CITIES).join(", ")}${more}`;
+  });
 }
 
 function address(told) {
@@ -122,6 +127,7 @@ const FORMATS = {
   socios: each(partner),
   telefones: each(phoneLine),
   numeros: each(phoneLine),
+  cidades: areas,
   endereco: address,
 };
 

@@ -1,21 +1,27 @@
 """Serpro's tokens: one at a time, kept until shortly before they expire, renewed once on a 401."""
 
 import asyncio
+import time
 from collections.abc import AsyncIterator
 from dataclasses import dataclass, field
-from typing import Final
+from typing import Any, Final, cast
 
 import pytest
 from aiohttp import ClientSession, web
 from aiohttp.test_utils import TestServer
 
+from enricher.breaker import Breaker
+from enricher.call import Guarded, Terms
 from enricher.failures import BadCredential, Malformed
 from enricher.http import session
-from enricher.providers.base import Access, Query
+from enricher.permits import Permits
+from enricher.providers.base import Access, Answer, Query
 from enricher.providers.serpro import Serpro
 from shared.errors import InvalidSetting
+from shared.limits import LEASE, Limit, Limiter, Permit
 from shared.settings import Secret
 from tests.contract.served import KEY
+from tests.scripted import always
 
 QUERY: Final = Query("cadastro", "cpf", "52998224725", "id")
 
@@ -90,20 +96,62 @@ async def test_calls_at_the_same_time_share_one_token(gateway: Gateway, serpro: 
     assert (gateway.tokens, gateway.lookups) == (1, 20)
 
 
+class Counted(Limiter):
+    """Grants every permit, and says of which limit it was."""
+
+    def __init__(self) -> None:
+        super().__init__(cast("Any", None))
+        self.granted: list[str] = []
+
+    async def acquire(self, limit: Limit, permit: str, *, lease: float = LEASE) -> float:
+        self.granted.append(limit.name)
+        return 0.0
+
+    async def settle(self, permit: Permit) -> None:
+        pass
+
+
+async def asked(serpro: Serpro, circuit: Breaker, limiter: Limiter) -> Answer:
+    serpro.rate = Limit.parse("credential", "9/min")
+    permits = Permits(limiter, Permit(Limit.parse("queue", "9/min"), "first"), never)
+    terms = Terms(time.time() + 60, always, alone=True)
+    return await Guarded(serpro, circuit).ask(QUERY, permits, terms)
+
+
+async def never(_: float) -> None:
+    raise AssertionError("there are permits enough")
+
+
 async def test_a_revoked_token_is_renewed_once_for_all_who_hold_it(
     gateway: Gateway, serpro: Serpro
 ) -> None:
     await serpro.fetch(QUERY)
     gateway.good.remove("token-1")
-    await asyncio.gather(*(serpro.fetch(QUERY) for _ in range(5)))
-    assert gateway.tokens == 2
+    circuit = Breaker("serpro")
+    await asyncio.gather(*(asked(serpro, circuit, Counted()) for _ in range(5)))
+    assert (gateway.tokens, gateway.lookups) == (2, 11)
+    # The token was not good any more; that is not the provider's fault, nor does it bill it.
+    assert (circuit.state, circuit.successes, circuit.failures) == ("FECHADO", 5, 0)
+
+
+async def test_the_call_with_the_new_token_takes_permits_of_its_own(
+    gateway: Gateway, serpro: Serpro
+) -> None:
+    await serpro.fetch(QUERY)
+    gateway.good.remove("token-1")
+    limiter = Counted()
+    await asked(serpro, Breaker("serpro"), limiter)
+    # The queue's first came with the order.
+    assert sorted(limiter.granted) == ["credential", "credential", "queue"]
 
 
 async def test_a_second_refusal_is_final(gateway: Gateway, serpro: Serpro) -> None:
     gateway.good.clear()
+    circuit = Breaker("serpro")
     with pytest.raises(BadCredential):
-        await serpro.fetch(QUERY)
+        await asked(serpro, circuit, Counted())
     assert (gateway.tokens, gateway.lookups) == (2, 2)
+    assert (circuit.state, circuit.cause) == ("ABERTO", "credential")
 
 
 @pytest.mark.parametrize("status", [400, 401])

@@ -13,10 +13,10 @@ from aiohttp import web
 
 from gateway.app import build
 from gateway.settings import Settings
-from shared.app import Address, listen, runner_of
+from shared.app import SUPERVISOR, Address, listen, runner_of
 from shared.keys import Keys
 from shared.ops import READY
-from shared.patience import patience
+from shared.patience import close_silent
 from shared.settings import load
 from tests.arena import Arena
 
@@ -88,7 +88,7 @@ class Gateways:
         await runner.setup()
         self._stack.push_async_callback(runner.cleanup)
         await listen(runner, Address("127.0.0.1", 0, "GATEWAY_PORT"))
-        await self._stack.enter_async_context(patience(runner))
+        app[SUPERVISOR].keep("patience", lambda: close_silent(runner))
         async with asyncio.timeout(PATIENCE):
             while not all([await check() for check in app[READY].values()]):
                 await asyncio.sleep(0.01)

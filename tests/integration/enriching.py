@@ -9,11 +9,14 @@ from aiohttp.test_utils import TestServer
 
 from enricher.budget import RetryBudget
 from enricher.call import Guarded
+from enricher.calling.dates import Dates
+from enricher.calling.extra import Extra
 from enricher.circuits import Circuits
 from enricher.fallback import Fallback
 from enricher.handlers import Handlers
 from enricher.providers.base import Provider
 from enricher.providers.brasilapi import BrasilApi
+from enricher.providers.minhareceita import MinhaReceita
 from enricher.reference import Reference
 from shared.cache import Cache
 from shared.circuits import Board
@@ -68,8 +71,10 @@ class Enricher:
         stage: Stage,
         kind: Kind,
         providers: Sequence[str],
+        *,
+        limit: Limit = Limit(""),
     ) -> None:
-        self.stage, self.kind = stage, kind
+        self.stage, self.kind, self.limit = stage, kind, limit
         self.lookups, self.cache = Lookups(store), Cache(store, Secret("secret"))
         self.circuits = Circuits(Board(store), jitter=lambda seconds: seconds)
         self.providers: dict[str, Provider] = {
@@ -90,21 +95,36 @@ class Enricher:
         self.breakers = {link.provider.name: link.breaker for link in links}
         brasilapi = made("brasilapi", server.make_url("/brasilapi"), http)
         assert isinstance(brasilapi, BrasilApi)
-        self.reference = Reference(self.cache, brasilapi, self.circuits.of("brasilapi", 10.0))
+        self.brasilapi = brasilapi
+        minhareceita = made("minhareceita", server.make_url("/minhareceita"), http)
+        assert isinstance(minhareceita, MinhaReceita)
+        limiter = Limiter(store)
+
+        def extra(provider: Provider) -> Extra:
+            return Extra(provider, self.circuits.of(provider.name, 10.0), limiter, limit)
+
+        self.reference = Reference(self.cache, brasilapi, extra(brasilapi))
+        dates = Dates(self.cache, minhareceita, extra(minhareceita))
         self.handlers = Handlers(
             stage=stage,
             queue=STAGE_QUEUES[stage],
             links={kind: links},
             lookups=self.lookups,
-            limiter=Limiter(store),
+            limiter=limiter,
             reporter=Quiet(cast("Any", None), self.lookups),
             orders=NoOrders(),
             reference=self.reference,
+            dates=dates,
             fallback=Fallback(self.cache, self.lookups, self.reference),
         )
 
     async def lookup(
-        self, value: str, *, of: tuple[Kind, str] | None = None, before: Sequence[Event] = ()
+        self,
+        value: str,
+        *,
+        of: tuple[Kind, str] | None = None,
+        before: Sequence[Event] = (),
+        within: float = 60,
     ) -> Event:
         """Do the stage of one lookup, and return its event.
 
@@ -112,11 +132,12 @@ class Enricher:
             value: what the stage looks up.
             of: the lookup's own kind and identifier, where that is another.
             before: stages of the lookup that have ended.
+            within: the lookup's `prazo`, in seconds.
         """
         kind, identifier = of or (self.kind, value)
         digest = self.cache.digest(kind, identifier)
         order = StageRequested(
-            flight=await self._flight(kind, identifier, digest),
+            flight=await self._flight(kind, identifier, digest, within),
             order=uuid4().hex,
             stage=self.stage,
             kind=kind,
@@ -127,13 +148,18 @@ class Enricher:
         )
         for event in before:
             await self.lookups.record(order.flight, event.type, event, counts=True)
-        await self.handlers.on_stage_requested(order, cast("Delivery", None), Permit(Limit(""), ""))
+        permit = Permit(self.limit, order.order)
+        assert await self.handlers.limiter.acquire(permit.limit, permit.id) == 0
+        await self.handlers.on_stage_requested(order, cast("Delivery", None), permit)
+        await self.handlers.limiter.settle(permit)
         log = map(decode_event, await self.lookups.log(order.flight))
         [told] = [event for event in log if event.type == self.stage]
         return told
 
-    async def _flight(self, kind: Kind, identifier: str, digest: str) -> str:
-        request = Requested(identifier=identifier, kind=kind, task_id=str(uuid4()), origin="tests")
+    async def _flight(self, kind: Kind, identifier: str, digest: str, within: float) -> str:
+        request = Requested(
+            identifier=identifier, kind=kind, task_id=str(uuid4()), origin="tests", deadline=within
+        )
         wanted: list[Stage] = [self.stage]
         first = started(kind, wanted)
         plan = await self.lookups.plan(request, digest, uuid4().hex, wanted, first)

@@ -45,7 +45,9 @@ class Replica:
         self.circuit: Circuit = self.circuits.of(NAME, 10.0)
         self.made = 0
 
-    async def call(self, outcome: Exception | None = None, after: float = 0.0) -> Any:
+    async def call(
+        self, outcome: Exception | None = None, after: float = 0.0, *, hurried: bool = False
+    ) -> Any:
         async def fetch() -> str:
             self.made += 1
             await asyncio.sleep(after)
@@ -53,7 +55,7 @@ class Replica:
                 raise outcome
             return "answer"
 
-        return await self.circuit.call(fetch)
+        return await self.circuit.call(fetch, hurried=hurried)
 
     async def fail(self, error: Failure, times: int = 1) -> None:
         for _ in range(times):
@@ -148,6 +150,19 @@ async def test_a_probe_that_fails_opens_all_for_twice_as_long(
     await tick(replicas)
     for replica in replicas:
         assert replica.circuit.retry_in == 2 * POLICY.open_for
+
+
+async def test_hurried_calls_of_no_replica_take_the_probe_from_one_with_more_time(
+    replicas: list[Replica], clock: Clock
+) -> None:
+    await all_open(replicas, clock)
+    await tick(replicas)
+    for replica in replicas:
+        assert replica.circuit.retry_in == 0
+        assert replica.circuit.wait(hurried=True) == POLICY.probe_grace
+        with pytest.raises(CircuitOpen):
+            await replica.call(hurried=True)
+    assert await replicas[1].call() == "answer"
 
 
 async def test_a_cancelled_probe_leaves_the_turn_to_another_replica(

@@ -190,7 +190,7 @@ def test_a_service_that_ends_well_is_missed_all_the_same(tmp_path: Path) -> None
 def test_a_service_deaf_to_sigterm_is_killed(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(stack_module, "_GRACE", 0.2)
+    monkeypatch.setattr(stack_module, "GRACE_S", 0.2)
     lines: list[Any] = []
     deaf = "sh -c 'trap \"\" TERM; echo up; while :; do sleep 0.1; done'"
     with Stack({"deaf": deaf}, os.environ, tmp_path, lines.append):

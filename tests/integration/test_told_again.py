@@ -7,6 +7,7 @@ from uuid import uuid4
 import msgspec
 import pytest
 
+from analyzer.handlers import Handlers as Analyzer
 from cache_service.handlers import Handlers
 from cache_service.planner import Planner
 from shared.bus import Bus
@@ -15,12 +16,12 @@ from shared.errors import BusUnavailable
 from shared.flow.ending import Endings
 from shared.flow.freshness import Freshness
 from shared.lookups import Lookups, Plan
-from shared.messages import Requested, now
+from shared.messages import AnalysisRequested, Analyzed, Requested, encode, now
 from shared.reporter import Reporter
 from shared.results import started
 from shared.settings import Secret, load
 from shared.store import Store
-from shared.topology import REQUESTED, STAGE_QUEUES
+from shared.topology import ANALYSIS, ANALYZED, REQUESTED, STAGE_QUEUES
 
 TASK = str(uuid4())
 
@@ -123,4 +124,38 @@ async def test_the_error_of_a_request_that_cannot_be_read(store: Store) -> None:
     handlers = Handlers(cast("Planner", None), ending.lookups, ending)
     body = b'{"task_id": "%b", "origem": "billing"}' % TASK.encode()
     await _twice(lambda: handlers.on_dead(REQUESTED, body, TASK, "falta o identificador"))
+    assert bus.told == ["error"]
+
+
+async def test_a_result_that_cannot_be_made_ends_its_lookup_with_an_error(store: Store) -> None:
+    bus = Away("")
+    ending = endings(store, bus)
+    plan = await planned(ending.lookups)
+    analyzer = Analyzer(
+        cast("Any", None), ending.lookups, ending.reporter, cast("Any", None), ending
+    )
+    order = encode(AnalysisRequested(flight=plan.flight, order="order"))
+    await analyzer.on_dead(ANALYSIS, order, "", "KeyError")
+    await analyzer.on_dead(ANALYSIS, b"{", "", "not ours")
+    assert bus.told == ["error"]
+    view = await ending.lookups.view(TASK)
+    assert view is not None
+    assert view.status == "FAILURE"
+
+
+async def test_a_lookup_whose_completion_is_buried_ends_with_an_error(store: Store) -> None:
+    bus = Away("")
+    ending = endings(store, bus)
+    plan = await planned(ending.lookups)
+    handlers = Handlers(cast("Planner", None), ending.lookups, ending)
+    await handlers.on_dead(ANALYZED, encode(Analyzed(flight=plan.flight)), "", "KeyError")
+    assert bus.told == ["error"]
+
+
+async def test_a_good_request_that_could_not_be_planned_ends_with_an_error(store: Store) -> None:
+    bus = Away("")
+    ending = endings(store, bus)
+    handlers = Handlers(cast("Planner", None), ending.lookups, ending)
+    request = Requested(identifier="01001000", kind="cep", task_id=TASK, origin="billing")
+    await handlers.on_dead(REQUESTED, encode(request), "", "KeyError")
     assert bus.told == ["error"]

@@ -28,7 +28,7 @@ async def test_a_provider_that_hangs_costs_its_own_stage_only(arena: Arena, stan
     await stand.providers.set("bridge_endereco", fault="hang")
     task = await stand.asker.ask(PERSON, "cpf", prazo=5)
     events = await stand.asker.ended(task)
-    assert outcomes(events) == {"telegram": "ok", "endereco": "indisponivel", "telefone": "ok"}
+    assert outcomes(events) == {"telegram": "ok", "endereco": "expirado", "telefone": "ok"}
     assert events[-1]["dados"]["etapas"]["telegram"]["dados"]["nome"]
     assert events[-2]["tipo"] == "analysis"
     assert events[-2]["situacao"] == "ok"

@@ -12,12 +12,14 @@ from enricher.failures import (
     Blocked,
     Challenged,
     CircuitOpen,
+    CutShort,
     Failure,
     NotFound,
     RateLimited,
     Rejected,
     ServerError,
     TimedOut,
+    Unavailable,
 )
 from tests.virtual_time import now, run
 
@@ -75,7 +77,7 @@ def test_an_answer_begins_the_count_anew_but_an_ignored_error_does_not() -> None
             circuit = breaker()
             await feed(circuit, *[ServerError("500")] * 4, answer, *[ServerError("500")] * 4)
             assert circuit.state == "FECHADO"
-        for ignored in (NotFound(confirmed=False), Rejected("400")):
+        for ignored in (NotFound(confirmed=False), Rejected("400"), CutShort("up")):
             circuit = breaker()
             await feed(circuit, *[ServerError("500")] * 4, ignored, ServerError("500"))
             assert circuit.state == "ABERTO"
@@ -172,6 +174,7 @@ async def opened(circuit: Breaker) -> None:
         (Challenged("403"), "ABERTO"),
         (NotFound(confirmed=False), "MEIO_ABERTO"),
         (Rejected("400"), "MEIO_ABERTO"),
+        (CutShort("up"), "MEIO_ABERTO"),
         (asyncio.CancelledError(), "MEIO_ABERTO"),
     ],
 )
@@ -203,6 +206,64 @@ def test_of_two_hundred_calls_at_half_open_one_is_made(error: Exception | None, 
 
     run(main())
     assert made == 1
+
+
+def test_calls_cut_short_leave_no_trace() -> None:
+    async def main() -> None:
+        circuit = breaker()
+        await feed(circuit, *[CutShort("up")] * 100, after=0.8)
+        assert (circuit.state, circuit.failures, circuit.successes) == ("FECHADO", 0, 0)
+        assert (circuit.window.timed, circuit.window.percentile(0.95)) == (0, None)
+        # Even where they had been slow by then.
+        await asyncio.gather(
+            *(feed(circuit, CutShort("up"), after=9) for _ in range(100)), feed(circuit, None)
+        )
+        assert circuit.state == "FECHADO"
+
+    run(main())
+
+
+def test_a_probe_cut_short_changes_neither_the_state_nor_the_open_times() -> None:
+    async def main() -> None:
+        circuit = breaker()
+        await opened(circuit)
+        await feed(circuit, *[CutShort("up")] * 9, after=0.8)
+        assert circuit.state == "MEIO_ABERTO"
+        await feed(circuit, ServerError("500"))
+        assert circuit.retry_in == 10
+
+    run(main())
+
+
+def test_hurried_calls_leave_the_probe_to_one_with_more_time_but_not_for_ever() -> None:
+    async def main() -> None:
+        circuit = breaker()
+        await opened(circuit)
+        with pytest.raises(CircuitOpen) as refused:
+            await circuit.call(works(), hurried=True)
+        assert (refused.value.retry_in, circuit.retry_in) == (5, 0)
+        assert (await circuit.ready(4, hurried=True), await circuit.ready(0)) == (False, True)
+        await asyncio.sleep(5)
+        with pytest.raises(CutShort):
+            await circuit.call(fails(CutShort("up"), 0.8), hurried=True)
+        # One after the other they would prove nothing, and nobody else would have a turn.
+        assert (circuit.wait(hurried=True), circuit.retry_in) == (5, 0)
+        await asyncio.sleep(5)
+        assert await circuit.call(works(0.5), hurried=True) == "answer"
+        assert circuit.state == "FECHADO"
+
+    run(main())
+
+
+def test_the_end_of_a_pause_is_everybody_s() -> None:
+    async def main() -> None:
+        circuit = breaker()
+        await feed(circuit, RateLimited(3))
+        assert circuit.wait(hurried=True) == 3
+        await asyncio.sleep(3)
+        assert await circuit.call(works(), hurried=True) == "answer"
+
+    run(main())
 
 
 def test_a_cancelled_probe_gives_its_lease_back() -> None:
@@ -246,6 +307,40 @@ def test_a_pause_lasts_as_long_as_the_provider_says_and_is_no_failure_of_it() ->
         await asyncio.sleep(2)
         await feed(circuit, None, *[ServerError("500")] * 5)
         assert circuit.retry_in == 5
+
+    run(main())
+
+
+def test_an_outage_that_says_when_it_ends_is_counted_and_waited_out() -> None:
+    async def main() -> None:
+        circuit = breaker()
+        await feed(circuit, Unavailable(30))
+        assert (circuit.state, circuit.cause, circuit.retry_in) == ("ABERTO", "unavailable", 30)
+        assert (circuit.failures, circuit.window.failure_rate) == (1, 1)
+        await asyncio.sleep(30)
+        # A probe that fails so is a probe that fails: of the two times the longer one counts.
+        await feed(circuit, Unavailable(1))
+        assert (circuit.state, circuit.cause, circuit.retry_in) == ("ABERTO", "unavailable", 5)
+        await asyncio.sleep(5)
+        await feed(circuit, Unavailable(40))
+        assert circuit.retry_in == 40
+        await asyncio.sleep(40)
+        await feed(circuit, ServerError("500"))
+        assert (circuit.cause, circuit.retry_in) == ("server_error", 20)
+
+    run(main())
+
+
+def test_of_several_outages_in_a_row_the_longest_word_counts() -> None:
+    async def main() -> None:
+        circuit = breaker()
+        calls = [fails(Unavailable(pause), 1) for pause in (3, 1, 2, 2, 1)]
+        await asyncio.gather(*map(circuit.call, calls), return_exceptions=True)
+        assert (circuit.state, circuit.retry_in, circuit.failures) == ("ABERTO", 3, 5)
+        circuit.forced = "FECHADO"
+        await feed(circuit, Unavailable(60))
+        circuit.forced = ""
+        assert circuit.retry_in == 3
 
     run(main())
 

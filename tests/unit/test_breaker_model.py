@@ -12,11 +12,13 @@ from enricher.breaker import Breaker
 from enricher.failures import (
     BadCredential,
     CircuitOpen,
+    CutShort,
     Failure,
     NotFound,
     RateLimited,
     Rejected,
     ServerError,
+    Unavailable,
 )
 from enricher.policy import Policy
 
@@ -29,7 +31,9 @@ OUTCOMES: dict[str, Failure | None] = {
     "outage": ServerError("500"),
     "unsure": NotFound(confirmed=False),
     "refused": Rejected("400"),
+    "cut short": CutShort("up"),
     "limited": RateLimited(7),
+    "unavailable": Unavailable(7),
     "credential": BadCredential("401"),
 }
 
@@ -56,6 +60,7 @@ class Model:
     seen: list[tuple[float, bool]] = field(default_factory=list)
     openings: int = 0
     open_until: float = 0.0
+    kept_until: float = 0.0
     probe: Begun | None = None
     lease_until: float = 0.0
 
@@ -64,6 +69,11 @@ class Model:
         if self.state == "closed":
             return 0.0
         return max(0.0, self.open_until - self.now, self.lease_until - self.now)
+
+    @property
+    def hurried_wait(self) -> float:
+        kept = self.kept_until - self.now if self.state != "closed" else 0.0
+        return max(self.wait, kept)
 
     def close(self) -> None:
         self.state, self.row, self.openings, self.seen = "closed", 0, 0, []
@@ -74,14 +84,19 @@ class Model:
         if seconds is None:
             seconds = min(POLICY.open_for * 2**self.openings, POLICY.longest)
             self.openings += 1
+            self.kept_until = self.now + seconds + POLICY.probe_grace
         elif self.state == "open" and self.now + seconds <= self.open_until:
             return
+        else:
+            self.kept_until = 0.0
         self.state, self.open_until = "open", self.now + seconds
         self.era += 1
         self.probe, self.lease_until = None, 0.0
 
     def ended(self, call: Begun, outcome: str) -> None:
-        verdict = {"answer": False, "absent": False, "outage": True}.get(outcome)
+        verdict = {"answer": False, "absent": False, "outage": True, "unavailable": True}.get(
+            outcome
+        )
         on_time = call.era == self.era
         if verdict is not None:
             self.seen.append((self.now, verdict))
@@ -91,6 +106,10 @@ class Model:
             self.open(POLICY.longest)
         elif on_time and verdict is not None:
             self.judge(failed=verdict)
+        if outcome == "unavailable":
+            self.open(7)
+        if call.probe and outcome == "cut short":
+            self.kept_until = self.now + POLICY.probe_grace
         if self.probe is call:
             self.probe, self.lease_until = None, 0.0
 
@@ -131,8 +150,8 @@ class Machine(RuleBasedStateMachine):
 
         self.loop.run_until_complete(turns())
 
-    @rule()
-    def begin(self) -> None:
+    @rule(hurried=st.booleans())
+    def begin(self, *, hurried: bool) -> None:
         end: asyncio.Future[str] = self.loop.create_future()
         reached = False
 
@@ -141,8 +160,8 @@ class Machine(RuleBasedStateMachine):
             reached = True
             return await end
 
-        may = self.model.wait == 0
-        task = self.loop.create_task(self.breaker.call(provider))
+        may = (self.model.hurried_wait if hurried else self.model.wait) == 0
+        task = self.loop.create_task(self.breaker.call(provider, hurried=hurried))
         self.settle()
         assert reached is may
         if not may:
@@ -175,7 +194,7 @@ class Machine(RuleBasedStateMachine):
     def fail_in_a_row(self) -> None:
         for _ in range(POLICY.consecutive):
             if self.model.wait == 0:
-                self.begin()
+                self.begin(hurried=False)
                 self.end(len(self.calls) - 1, "outage")
 
     @precondition(lambda self: self.calls)
@@ -202,6 +221,7 @@ class Machine(RuleBasedStateMachine):
         shown = {"FECHADO": "closed"}.get(self.breaker.state, "open or half-open")
         assert shown == ("closed" if self.model.state == "closed" else "open or half-open")
         assert self.breaker.retry_in == self.model.wait
+        assert self.breaker.wait(hurried=True) == self.model.hurried_wait
 
     @invariant()
     def one_probe_at_a_time(self) -> None:

@@ -26,8 +26,8 @@ def codes(kind: Kind, *events: Event) -> dict[str, str]:
 
 
 def phone(area_code: str, state: str, kind: str = "fixo", **more: Any) -> Event:
-    number = {"numero": "+55", "tipo": kind, "ddd": area_code, "uf": state, **more}
-    return ended("telefone", {"numeros": [number]})
+    number = {"numero": "+55", "tipo": kind, "ddd": area_code, "uf": state}
+    return ended("telefone", {"numeros": [number], **more})
 
 
 def test_a_sound_company_has_no_findings() -> None:
@@ -87,7 +87,7 @@ def test_a_landline_of_another_state_weighs_more_than_a_mobile() -> None:
 def test_area_codes_that_two_states_share_are_of_both() -> None:
     place = ended("endereco", {"uf": "GO", "municipio": "Luziânia"})
     assert codes("cpf", place, phone("61", "DF")) == {}
-    assert codes("cpf", place, phone("34", "MG", cidades=["LUZIÂNIA"])) == {}
+    assert codes("cpf", place, phone("34", "MG", cidades={"34": ["LUZIÂNIA"]})) == {}
 
 
 def test_stale_data_is_told_with_its_age() -> None:
@@ -111,6 +111,14 @@ def test_a_stage_without_an_answer_is_told_with_its_reason() -> None:
     assert codes("cpf", ended("cadastro", None, "nao_configurado")) == {
         "etapa_sem_resposta": "info"
     }
+
+
+def test_each_stage_s_source_has_an_age_of_its_own() -> None:
+    person = ended("telegram", {"nome": "Ana", "atualizado_em": "2024-05-01"})
+    place = ended("endereco", {"uf": "SP", "atualizado_em": "2026-02-01"})
+    [finding] = found("cpf", person, place)
+    assert (finding.code, finding.severity) == ("fonte_antiga", "info")
+    assert finding.message == "A fonte da etapa telegram é de 01/05/2024."
 
 
 def test_the_gravest_finding_comes_first() -> None:

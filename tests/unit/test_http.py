@@ -21,6 +21,7 @@ from enricher.failures import (
     RateLimited,
     ServerError,
     TimedOut,
+    Unavailable,
 )
 from enricher.http import (
     LONGEST_PAUSE,
@@ -255,18 +256,38 @@ async def test_a_limit_comes_with_its_pause() -> None:
     assert caught.value.retry_after == 17
 
 
+async def test_a_provider_that_is_down_may_say_when_to_come_back() -> None:
+    async def handler(_: web.Request) -> web.Response:
+        return web.Response(status=503, headers={"Retry-After": "17"})
+
+    async with serving(handler) as ask:
+        with pytest.raises(Unavailable) as caught:
+            await ask()
+    assert caught.value.retry_after == 17
+    assert isinstance(caught.value, ServerError)
+
+
+async def test_without_a_word_of_it_a_limit_has_its_usual_pause_and_an_outage_none() -> None:
+    for status, failure, wait in ((429, RateLimited, PAUSE_WITHOUT_WORD), (503, ServerError, None)):
+        async with serving(answering(status, TEXT)) as ask:
+            with pytest.raises(Failure) as caught:
+                await ask()
+        assert type(caught.value) is failure
+        assert getattr(caught.value, "retry_after", None) == wait
+
+
 @pytest.mark.parametrize(
     ("retry_after", "seconds"),
-    [(None, PAUSE_WITHOUT_WORD), ("", PAUSE_WITHOUT_WORD), ("soon", PAUSE_WITHOUT_WORD),
-     ("-5", PAUSE_WITHOUT_WORD), ("1.5", PAUSE_WITHOUT_WORD), ("0", 1), ("1", 1), (" 30 ", 30),
+    [(None, None), ("", None), ("soon", None),
+     ("-5", None), ("1.5", None), ("0", 1), ("1", 1), (" 30 ", 30),
      ("9" * 400, LONGEST_PAUSE), ("86400", LONGEST_PAUSE),
      ("Wed, 25 Feb 2026 14:30:45 GMT", 45), ("Wed, 25 Feb 2026 14:30:45 -0000", 45),
      ("Wed, 25 Feb 2026 11:30:45 -0300", 45), ("Wed, 25 Feb 2026 14:29:00 GMT", 1),
      ("Wed, 25 Feb 2027 14:30:45 GMT", LONGEST_PAUSE),
-     ("Wed, 25 Feb 99999999999999999999 14:30:45 GMT", PAUSE_WITHOUT_WORD)],
+     ("Wed, 25 Feb 99999999999999999999 14:30:45 GMT", None)],
 )  # fmt: skip
 def test_a_pause_is_what_the_provider_says_within_bounds(
-    retry_after: str | None, seconds: float
+    retry_after: str | None, seconds: float | None
 ) -> None:
     now = datetime(2026, 2, 25, 14, 30, tzinfo=UTC).timestamp()
     assert pause(retry_after, now) == seconds
@@ -274,7 +295,7 @@ def test_a_pause_is_what_the_provider_says_within_bounds(
 
 @given(st.text() | st.from_regex(r"\w{3}, \d+ (Jan|Feb) \d+ \d+:\d+:\d+ ([+-]\d+|GMT)?"))
 def test_whatever_the_header_holds_the_pause_has_bounds(retry_after: str) -> None:
-    assert 1 <= pause(retry_after) <= LONGEST_PAUSE
+    assert 1 <= (pause(retry_after) or 1) <= LONGEST_PAUSE
 
 
 @pytest.mark.parametrize(

@@ -9,8 +9,9 @@ from hypothesis import strategies as st
 from stdnum.br import cnpj as stdnum_cnpj
 from stdnum.br import cpf as stdnum_cpf
 
+from shared.domain.area_codes import AREA_CODES
 from shared.errors import InvalidInput
-from shared.identifiers import AREA_CODES, KINDS, Identifier, Kind, fiscal_region, parse
+from shared.identifiers import KINDS, Identifier, Kind, fiscal_region, parse
 
 BAD: dict[Kind, list[object]] = {
     "cpf": [
@@ -195,9 +196,9 @@ def test_an_identifier_does_not_show_its_value() -> None:
     assert "111" not in repr([identifier])
 
 
-def test_there_are_four_kinds_and_67_area_codes() -> None:
+def test_there_are_four_kinds_and_67_area_codes_of_27_states() -> None:
     assert get_args(Kind) == KINDS == tuple(BAD)
-    assert len(AREA_CODES) == 67
+    assert (len(AREA_CODES), len(set(AREA_CODES.values()))) == (67, 27)
 
 
 def test_the_ninth_digit_tells_the_fiscal_region() -> None:

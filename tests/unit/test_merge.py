@@ -94,6 +94,17 @@ def test_phones_of_the_phone_stage_come_before_those_of_the_registration() -> No
     assert one.profile["telefones"].value == [{"numero": "+551133334444"}]
 
 
+def test_the_dates_of_two_sources_do_not_disagree() -> None:
+    entry, place = (
+        {**data, "atualizado_em": day}
+        for data, day in ((ENTRY, "2026-01-10"), (PLACE, "2024-05-01"))
+    )
+    result = merged("cnpj", ended("cadastro", entry), ended("endereco", place))
+    assert result.conflicts == []
+    assert result.profile["atualizado_em"].value == "2026-01-10"
+    assert "atualizado_em" not in merged("cep", ended("endereco", place)).profile
+
+
 def test_good_data_comes_before_stale_data_even_of_the_stage_whose_word_counts() -> None:
     stale = ended("endereco", PLACE, "degradado", age=9)
     result = merged("cnpj", ended("cadastro", ENTRY), stale)
@@ -187,7 +198,10 @@ JSON = st.recursive(
 SHAPES: dict[Stage, dict[str, Any]] = {
     "telegram": {"nome": "Ana", "nascimento": "1990-01-01"},
     "endereco": PLACE,
-    "telefone": {"numeros": [{"numero": "+551133334444", "tipo": "fixo", "ddd": "11"}]},
+    "telefone": {
+        "numeros": [{"numero": "+551133334444", "tipo": "fixo", "ddd": "11"}],
+        "cidades": {"11": ["SAO PAULO", "GUARULHOS"]},
+    },
     "cadastro": {**ENTRY, "nascimento": "2030-13-45", "obito": "1980", "atualizado_em": "2020"},
 }
 

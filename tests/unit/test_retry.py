@@ -10,25 +10,36 @@ from hypothesis import strategies as st
 
 from enricher.breaker import Breaker
 from enricher.budget import RetryBudget
-from enricher.call import LAST_CALL, TRIES_ALONE, TRIES_WITH_FALLBACK, Guarded
+from enricher.call import (
+    LAST_BILLED_CALL,
+    LAST_CALL,
+    TRIES_ALONE,
+    TRIES_WITH_FALLBACK,
+    Guarded,
+    Terms,
+)
 from enricher.failures import (
     BadCredential,
     Blocked,
     Challenged,
     CircuitOpen,
+    CutShort,
     Disconnected,
     Failure,
     Malformed,
     NotFound,
     Outage,
+    OutOfTime,
     RateLimited,
     Rejected,
     ServerError,
+    StaleCredential,
     TimedOut,
+    Unavailable,
 )
 from enricher.policy import Policy
 from enricher.providers.base import Answer
-from tests.scripted import ANSWER, QUERY, Scripted, permits, terms
+from tests.scripted import ANSWER, QUERY, Scripted, always, permits, terms
 from tests.virtual_time import now, run
 
 OUTAGES = [ServerError("503"), TimedOut("late"), Disconnected("reset"), Malformed("half")]
@@ -64,7 +75,9 @@ def test_a_pause_is_cut_short_so_that_one_more_call_fits_before_the_deadline() -
         provider = Scripted(OUTAGES * 2)
         link = guarded(provider, policy=NEVER, jitter=lambda longest: longest)
         await asked(link, deadline=6, alone=True)
-        assert provider.calls == [0, 1, 3, 6 - LAST_CALL]
+        assert provider.calls[:3] == [0, 1, 3]
+        assert provider.calls[3] == pytest.approx(6 - LAST_CALL, abs=0.1)
+        assert 6 - provider.calls[3] > LAST_CALL
 
     run(main())
 
@@ -95,21 +108,27 @@ def test_whatever_happens_the_retries_keep_to_their_bounds(
 
         tries = len(provider.calls)
         most = TRIES_ALONE if alone else TRIES_WITH_FALLBACK
+        least = LAST_BILLED_CALL if billed else LAST_CALL
+        if deadline < least:
+            assert (tries, type(outcome)) == (0, OutOfTime)
+            return
         assert 1 <= tries <= (1 if billed else most)
-        # Nothing outlasts the deadline, but for the least a call is given.
-        assert now() <= max(deadline, 0.05) + 0.05
+        assert all(deadline - at >= least for at in provider.calls)
+        # Nothing outlasts the deadline.
+        assert now() <= deadline + 0.05
         gaps = zip(provider.calls, provider.calls[1:], strict=False)
         for (before, after), longest in zip(gaps, (1, 2, 4, 8), strict=False):
             assert after - before <= longest + min(latency, 10) + 1e-6
         # An answer, or an error that no repetition can mend, ends it; else each try was needed.
         told = [*outcomes, *[ANSWER] * 8][:tries]
-        if latency < min(10, max(0.05, deadline - provider.calls[-1])):
+        left = deadline - provider.calls[-1]
+        if latency < min(10, left):
             assert outcome is told[-1]
-        else:
-            assert isinstance(outcome, TimedOut)
+        elif latency > min(10, left):
+            assert type(outcome) is (TimedOut if left >= 10 else CutShort)
         assert all(isinstance(one, Outage) for one in told[:-1]) or latency >= 10
         if isinstance(outcome, Outage) and not billed and tries < most:
-            assert deadline - now() <= LAST_CALL
+            assert deadline - now() <= LAST_CALL + 0.1
 
     run(main())
 
@@ -120,6 +139,85 @@ def test_what_a_repetition_cannot_mend_is_not_repeated(error: Failure) -> None:
         provider = Scripted([error])
         assert await asked(guarded(provider), alone=True) is error
         assert len(provider.calls) == 1
+
+    run(main())
+
+
+def test_five_impatient_askers_prove_nothing_of_a_provider_that_needs_its_time() -> None:
+    async def main() -> None:
+        provider = Scripted(latency=1.2)
+        link = guarded(provider)
+        asked_of = [asked(link, deadline=1, alone=True) for _ in range(5)]
+        assert {type(outcome) for outcome in await asyncio.gather(*asked_of)} == {CutShort}
+        assert (len(provider.calls), now()) == (5, 1)
+        assert (link.breaker.state, link.breaker.failures) == ("FECHADO", 0)
+        assert await asked(link, deadline=3) is ANSWER
+
+    run(main())
+
+
+@pytest.mark.parametrize(("deadline", "failure"), [(10, TimedOut), (9.9, CutShort)])
+def test_a_call_that_had_the_provider_s_own_time_does(
+    deadline: float, failure: type[Failure]
+) -> None:
+    async def main() -> None:
+        provider = Scripted(latency=60)
+        link = guarded(provider)
+        assert type(await asked(link, deadline=deadline)) is failure
+        assert link.breaker.failures == (failure is TimedOut)
+
+    run(main())
+
+
+def test_the_time_the_client_itself_gave_it_is_the_provider_s_own() -> None:
+    async def main() -> None:
+        link = guarded(Scripted([TimedOut("no answer within 10 s")] * 5))
+        assert type(await asked(link, alone=True)) is TimedOut
+        assert (link.breaker.state, link.breaker.cause) == ("ABERTO", "timeout")
+
+    run(main())
+
+
+def test_somebody_with_more_time_who_joins_gives_the_call_his() -> None:
+    async def main() -> None:
+        provider = Scripted(latency=1.2)
+        link = guarded(provider)
+
+        async def latest() -> float:
+            return 5.0
+
+        for left in (1, 0.1):
+            hurried = Terms(now() + left, always, latest)
+            assert await link.ask(QUERY, permits(), hurried) is ANSWER
+
+    run(main())
+
+
+def test_a_stale_credential_is_renewed_once_each_time() -> None:
+    async def main() -> None:
+        stale = StaleCredential("refused")
+        provider = Scripted([stale, ANSWER, stale, ServerError("503"), stale, stale])
+        link = guarded(provider, jitter=lambda longest: longest)
+        assert await asked(link) is ANSWER
+        assert provider.calls == [0, 0]
+        # The retry's own call may find it stale again; one that was just renewed may not.
+        assert isinstance(await asked(link), BadCredential)
+        assert provider.calls == [0, 0, 0, 0, 1, 1]
+        assert (link.breaker.state, link.breaker.cause) == ("ABERTO", "credential")
+        assert link.breaker.failures == 1
+
+    run(main())
+
+
+def test_an_answer_that_comes_while_the_deadline_is_looked_up_is_not_thrown_away() -> None:
+    async def main() -> None:
+        link = guarded(Scripted(latency=1.2))
+
+        async def latest() -> float:
+            await asyncio.sleep(0.5)
+            return 1.0
+
+        assert await link.ask(QUERY, permits(), Terms(1, always, latest)) is ANSWER
 
     run(main())
 
@@ -180,6 +278,33 @@ def test_the_only_provider_s_short_pause_is_waited_for_and_told() -> None:
         assert await link.ask(QUERY, permits(told), terms(alone=True)) is ANSWER
         assert provider.calls == [0, 3]
         assert told == [3]
+
+    run(main())
+
+
+def test_the_only_provider_is_called_again_when_it_said_it_would_be_back() -> None:
+    async def main() -> None:
+        provider = Scripted([Unavailable(3)])
+        link, told = guarded(provider), list[float]()
+        first = asyncio.create_task(link.ask(QUERY, permits(told), terms(alone=True)))
+        await asyncio.sleep(1)
+        # Whoever comes meanwhile waits as well.
+        assert await asked(link, alone=True) is ANSWER
+        assert await first is ANSWER
+        assert (provider.calls, told) == ([0, 3, 3], [3])
+
+    run(main())
+
+
+@pytest.mark.parametrize("billed", [False, True])
+def test_it_is_not_where_the_first_call_may_have_been_billed_or_another_can_be_asked(
+    billed: bool,
+) -> None:
+    async def main() -> None:
+        provider = Scripted([Unavailable(3)])
+        provider.__dict__["billed"] = billed
+        assert isinstance(await asked(guarded(provider), alone=billed), Unavailable)
+        assert (provider.calls, now()) == ([0], 0)
 
     run(main())
 

@@ -1,0 +1,101 @@
+"""The cities of an area code are an extra, but the call for them is one like any other."""
+
+from collections.abc import AsyncIterator
+from datetime import date
+from typing import Any
+
+import msgspec
+import pytest
+from aiohttp import ClientSession
+from aiohttp.test_utils import TestServer
+
+from analyzer.merge import analyze
+from enricher.http import session
+from enricher.providers.base import Answer, Query
+from enricher.providers.offline_phones import phone
+from enricher.simulator.app import build
+from shared.limits import Limit
+from shared.records import Phones
+from shared.store import Store
+from tests.integration.enriching import Enricher
+
+SAO_PAULO, RIO = "+5511987654321", "+5521987654321"
+Stand = tuple[TestServer, ClientSession]
+
+
+@pytest.fixture
+async def stand() -> AsyncIterator[Stand]:
+    server = TestServer(build())
+    async with server, session() as http:
+        await http.put(server.make_url("/_control/brasilapi"), json={"latency_ms": 0})
+        yield server, http
+
+
+def enricher(store: Store, stand: Stand, limit: str, rate: str) -> Enricher:
+    queue = Limit.parse("stage.telefone", limit)
+    made = Enricher(store, *stand, "telefone", "telefone", ["phonenumbers"], limit=queue)
+    made.brasilapi.rate = Limit.parse("provider.brasilapi", rate)
+    return made
+
+
+async def calls(stand: Stand) -> int:
+    server, http = stand
+    async with http.get(server.make_url("/_control/log")) as answer:
+        return len(await answer.json())
+
+
+def places(data: Any) -> list[tuple[str, bool]]:
+    """Of each number its state, and whether its cities are told."""
+    cities = data.get("cidades", {})
+    return [(number["uf"], number["ddd"] in cities) for number in data["numeros"]]
+
+
+@pytest.mark.parametrize(("limit", "rate"), [("off", "1/hour"), ("3/hour", "off")])
+async def test_it_takes_a_permit_of_both_limits_or_is_not_made(
+    store: Store, stand: Stand, limit: str, rate: str
+) -> None:
+    telefone = enricher(store, stand, limit, rate)
+    assert places((await telefone.lookup(SAO_PAULO)).data) == [("SP", True)]
+    # Nobody waits for an extra, and of three calls an hour the third is this number's own.
+    event = await telefone.lookup(RIO)
+    assert (event.outcome, places(event.data)) == ("ok", [("RJ", False)])
+    assert await calls(stand) == 1
+
+
+async def test_cities_are_told_once_however_many_numbers_and_not_in_the_profile(
+    store: Store, stand: Stand
+) -> None:
+    telefone = enricher(store, stand, "off", "off")
+    telefone.handlers.links["telefone"][0].provider.__dict__["fetch"] = three_numbers
+    event = await telefone.lookup(SAO_PAULO)
+    assert places(event.data) == [("SP", True), ("SP", True), ("RJ", True)]
+    cities = event.data["cidades"]
+    assert sorted(cities) == ["11", "21"]
+    analysis = analyze("telefone", [event], date(2026, 3, 1))
+    assert analysis.profile["telefones"].value == event.data["numeros"]
+    told = msgspec.json.encode([event.data, analysis]).decode()
+    assert told.count(cities["11"][0]) == 1
+
+
+async def three_numbers(_: Query) -> Answer:
+    numbers = [phone(number) for number in (SAO_PAULO, "+5511912345678", RIO)]
+    return Answer(Phones(numbers=[number for number in numbers if number is not None]))
+
+
+async def test_an_extra_that_is_not_made_takes_a_permit_of_neither_limit(
+    store: Store, stand: Stand
+) -> None:
+    telefone = enricher(store, stand, "1/hour", "1/hour")
+    queue, quota = telefone.limit, telefone.brasilapi.rate
+    assert places((await telefone.lookup(RIO)).data) == [("RJ", False)]
+    assert await store.redis.zcard(queue.key) == 1
+    assert await store.redis.zcard(quota.key) == 0
+
+
+async def test_without_redis_no_extra_is_called(stand: Stand) -> None:
+    async with Store("redis://127.0.0.1:1/0") as away:
+        telefone = enricher(away, stand, "9/hour", "off")
+        number = phone(SAO_PAULO)
+        assert number is not None
+        assert (await telefone.reference.located([number])).numbers == [number]
+    assert await calls(stand) == 0

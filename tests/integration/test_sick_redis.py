@@ -1,0 +1,137 @@
+"""A Redis that is full, read-only or stuck is an outage: work waits for it, and none is buried."""
+
+import asyncio
+import logging
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from dataclasses import dataclass
+from typing import Final
+from uuid import uuid4
+
+import pytest
+import pytest_asyncio
+from aiohttp import web
+
+from cache_service.app import build
+from cache_service.settings import Settings
+from shared.app import BUS, CACHE, LOOKUPS, STORE, SUPERVISOR, runner_of
+from shared.errors import StoreUnavailable
+from shared.messages import Requested
+from shared.queues import Queues
+from shared.settings import load
+from shared.topology import REQUESTED
+from tests.arena import Arena, Arenas
+from tests.gateway.gateways import CEP, Gateway, Gateways
+from tests.sick_redis import SickRedis
+
+pytestmark = pytest.mark.asyncio(loop_scope="module")
+
+ILLNESSES: Final = [
+    "disk_full", "memory_full", "replicas_missing", "read_only", "stopped", "busy",
+]  # fmt: skip
+# Those in which Redis answers whoever only reads.
+READABLE: Final = ILLNESSES[:4]
+
+
+@dataclass
+class Stand:
+    """A gateway, the cache_service, and the Redis they share."""
+
+    redis: SickRedis
+    gateway: Gateway
+    service: web.Application
+
+    async def until(self, holds: Callable[[], Awaitable[bool]]) -> None:
+        async with asyncio.timeout(30):
+            while not await holds():
+                await asyncio.sleep(0.02)
+
+
+@pytest.fixture(scope="module")
+def redis(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SickRedis]:
+    with SickRedis(tmp_path_factory.mktemp("sick")) as redis:
+        yield redis
+
+
+@pytest.fixture(scope="module")
+def arena(arenas: Arenas, redis: SickRedis) -> Arena:
+    return Arenas(arenas.rabbit, redis).new()
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def stand(arena: Arena, redis: SickRedis) -> AsyncIterator[Stand]:
+    with pytest.MonkeyPatch.context() as patch:
+        # A stopped Redis is given up at once.
+        patch.setattr("shared.store.TIMEOUT", 0.3)
+        # Every illness meets a heartbeat.
+        patch.setattr("shared.workers.BEAT_S", 0.02)
+        async with Gateways(arena) as gateways:
+            gateway = await gateways.start()
+            env = {"AMQP_URL": arena.amqp_url, "REDIS_URL": arena.redis_url}
+            service = build(load(Settings, env))
+            runner = runner_of(service)
+            await runner.setup()
+            yield Stand(redis, gateway, service)
+            await runner.cleanup()
+
+
+@pytest.mark.parametrize("illness", ILLNESSES)
+async def test_a_message_met_by_it_is_held_and_handled_once_redis_is_well(
+    stand: Stand, illness: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    task = str(uuid4())
+    request = Requested(task_id=task, origin="tests", identifier="01001000", kind="cep")
+    caplog.set_level(logging.WARNING, "shared.consumer")
+
+    async def planned() -> bool:
+        view = await stand.service[LOOKUPS].view(task)
+        return view is not None and "flight" in view.lookup
+
+    async def met() -> bool:
+        if any(record.name == "shared.consumer" for record in caplog.records):
+            return True
+        # A script whose first write removes something is let through by a Redis that is full.
+        return illness == "memory_full" and await planned()
+
+    with getattr(stand.redis, illness)():
+        await stand.service[BUS].command(REQUESTED, request)
+        await stand.until(met)
+        assert stand.service[SUPERVISOR].down == []
+    await stand.until(planned)
+    assert {record.message for record in caplog.records} <= {"waiting"}
+    depths = await Queues(stand.service[BUS], stand.service[STORE], {}).depths()
+    assert not any(depth for name, depth in depths.items() if name.endswith(".dead"))
+
+
+@pytest.mark.parametrize("illness", ILLNESSES)
+async def test_the_gateway_says_503_and_when_to_come_again(stand: Stand, illness: str) -> None:
+    with getattr(stand.redis, illness)():
+        async with stand.gateway.request("POST", "/api/consultas", json=CEP) as answer:
+            assert (answer.status, answer.headers["Retry-After"]) == (503, "2")
+    assert await stand.service[STORE].is_up()
+
+
+@pytest.mark.parametrize("illness", ILLNESSES)
+async def test_whoever_writes_hears_of_an_outage(stand: Stand, illness: str) -> None:
+    store = stand.service[STORE]
+    with getattr(stand.redis, illness)():
+        for write in (
+            store.run("job_missed", ["job"], 1),
+            store.do("SET", "key", 1),
+            stand.service[LOOKUPS].discard("task"),
+            stand.service[CACHE].raise_version(),
+        ):
+            with pytest.raises(StoreUnavailable):
+                await write
+
+
+@pytest.mark.parametrize("illness", READABLE)
+async def test_what_is_cached_is_served_although_its_count_cannot_be_kept(
+    stand: Stand, illness: str
+) -> None:
+    cache = stand.service[CACHE]
+    await cache.set("cep", "01001000", illness, {"uf": "SP"}, source="test")
+    with getattr(stand.redis, illness)():
+        entry = await cache.get("cep", "01001000", illness)
+        await cache.count(hit=True)
+    assert entry is not None
+    assert entry.data == {"uf": "SP"}
