@@ -17,6 +17,7 @@ import re
 import time
 from collections.abc import AsyncGenerator
 from contextlib import suppress
+from datetime import UTC, datetime
 from secrets import token_hex
 from typing import Final, Self, Unpack
 from uuid import uuid4
@@ -37,6 +38,8 @@ from shared.topology import LOOKUPS, REQUESTED
 
 # An event that overtook another waits so long for it; services publish within milliseconds.
 GAP_S: Final = 5.0
+# A lookup ends by its deadline, swept every second; so long after it no end will come any more.
+GRACE_S: Final = 10.0
 _ORIGIN: Final = re.compile(r"[A-Za-z0-9_-]{1,40}(\.[A-Za-z0-9_-]{1,40}){0,2}")
 
 
@@ -56,8 +59,7 @@ class BusClient:
         Args:
             amqp_url: the broker's address, password included.
             origin: the service that asks, e.g. `billing`: up to three words of a routing key.
-            patience: seconds a broker that is away is waited for, and seconds beyond its own
-                deadline after which a lookup without an end is given up.
+            patience: seconds a broker that is away is waited for.
 
         Raises:
             ValueError: an origin that would not be such words.
@@ -98,7 +100,9 @@ class BusClient:
         Raises:
             InvalidInput: the identifier or an option, before anything was published.
             Unreachable: the broker did not confirm the request within `patience`.
-            LookupLost: no end was heard, `patience` seconds after the lookup should have had one.
+            LookupLost: no end was heard, 10 seconds after the lookup should have had one: its
+                state is lost, or its services are away. Asked for again by its task_id, it goes on
+                from wherever it is.
         """
         message = self._message(kind, identifier, task_id or str(uuid4()), options)
         await self._heard()
@@ -106,23 +110,29 @@ class BusClient:
             raise InvalidInput("task_id", "já está sendo pedido por este cliente")
         inbox = self._inboxes[message.task_id] = Inbox()
         try:
+            lifetime = message.delay + message.deadline
+            message.expires = datetime.fromtimestamp(time.time() + lifetime, UTC)
             await self._publish(message, traceparent)
-            start = time.monotonic() + message.delay
-            end = start + message.deadline + self._patience
+            start = _now() + message.delay
+            due = start + message.deadline
+            end = due + GRACE_S
             message.delay = 0
             while True:
                 while (event := inbox.take()) is not None:
                     yield event
                     if event.type in TERMINAL:
                         return
-                if await inbox.wait(_quiet(inbox, start + message.deadline)) and not inbox.stale:
+                wait = min(_quiet(inbox, due), max(0.0, end - _now()))
+                if await inbox.wait(wait) and not inbox.stale:
                     continue
-                if time.monotonic() > end:
+                if _now() >= end and not inbox.stale:
                     raise LookupLost(message.task_id, "o fim da consulta não foi ouvido")
-                inbox.stale = False
                 # Before its start nothing of it can have been missed.
-                if time.monotonic() > start:
+                if _now() > start:
                     await self._publish(message, traceparent)
+                if inbox.stale:
+                    # What was told while nobody listened is told again only now.
+                    inbox.stale, end = False, max(end, _now() + GRACE_S)
         finally:
             del self._inboxes[message.task_id]
 
@@ -156,7 +166,7 @@ class BusClient:
             Unreachable: not within `patience`.
         """
         pause = Pause(0.2, 5.0)
-        body, end = encode(message), time.monotonic() + self._patience
+        body, end = encode(message), _now() + self._patience
         while True:
             try:
                 await self._bus.publish(
@@ -165,11 +175,11 @@ class BusClient:
                     body,
                     priority=message.priority,
                     headers={TRACE: traceparent} if traceparent else None,
-                    timeout=min(CONFIRM_TIMEOUT, max(0.1, end - time.monotonic())),
+                    timeout=min(CONFIRM_TIMEOUT, max(0.1, end - _now())),
                 )
             except BusUnavailable:
                 wait = pause.next()
-                if time.monotonic() + wait > end:
+                if _now() + wait > end:
                     raise Unreachable("o RabbitMQ não aceitou a consulta") from None
                 await asyncio.sleep(wait)
             else:
@@ -188,6 +198,10 @@ class BusClient:
             inbox.miss()
 
 
+def _now() -> float:
+    return asyncio.get_running_loop().time()
+
+
 def _quiet(inbox: Inbox, due: float) -> float:
     """Seconds without news after which the log is asked for: a gap, or an end that is overdue."""
-    return GAP_S if inbox.has_gap else max(GAP_S, due + GAP_S - time.monotonic())
+    return GAP_S if inbox.has_gap else max(GAP_S, due + GAP_S - _now())

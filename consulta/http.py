@@ -7,34 +7,37 @@ async with HttpClient("http://127.0.0.1:8080") as client:
 
 from collections.abc import AsyncGenerator, AsyncIterator, Iterable
 from contextlib import aclosing
-from typing import Final, Literal, Self, TypeVar, Unpack
+from typing import Final, Self, TypeVar, Unpack
 from urllib.parse import quote, urlsplit
 from uuid import uuid4
 
 import aiohttp
-import msgspec
 
-from consulta.answers import (
-    Accepted,
-    BulkAnswer,
-    CacheStatistics,
-    Circuit,
-    Jobs,
-    LookupStatus,
-    Queues,
-    Removed,
-    Version,
-)
 from consulta.errors import Unreachable
 from consulta.options import Item, Options, body_of
 from consulta.problems import decoded, refuse
 from consulta.streams import AWAY, Asked, Following
+from shared.circuits import Overview
+from shared.domain.answers import (
+    Accepted,
+    Agenda,
+    BulkItem,
+    CacheStatistics,
+    CircuitHold,
+    CircuitOrder,
+    Done,
+    InvalidatePattern,
+    InvalidateSubject,
+    LookupStatus,
+    QueueStatistics,
+    Removed,
+    SchemaVersion,
+)
 from shared.identifiers import Kind
-from shared.messages import Event
+from shared.messages import Event, encode
 from shared.settings import Secret
 
 Answer = TypeVar("Answer")
-CircuitOrder = Literal["ABERTO", "FECHADO", "AUTOMATICO"]
 
 # The gateway pings every 10 s: a connection silent for longer is dead, whatever TCP believes.
 _TIMEOUT: Final = aiohttp.ClientTimeout(total=None, sock_connect=5, sock_read=30)
@@ -121,11 +124,15 @@ class HttpClient:
             async for event in events:
                 yield event
 
-    async def submit(self, kind: Kind, identifier: str, **options: Unpack[Options]) -> Accepted:
-        """Ask for a lookup without waiting for it, unless the cache has its result."""
+    async def submit(
+        self, kind: Kind, identifier: str, **options: Unpack[Options]
+    ) -> Accepted | Done:
+        """Ask for a lookup without waiting for it: Done, with its result, if the cache has that."""
         body = body_of({"kind": kind, "identifier": identifier, **options})
         headers = {"Idempotency-Key": str(uuid4())}
-        return await self._call("POST", "/api/consultas", Accepted, body, headers)
+        status, told = await self._send("POST", "/api/consultas", body, headers)
+        answer: Accepted | Done = decoded(told, Done if status == 200 else Accepted)
+        return answer
 
     async def status(self, task_id: str) -> LookupStatus:
         """How far a lookup is."""
@@ -135,7 +142,7 @@ class HttpClient:
         """End a lookup; no further provider is called for it. ApiError 409 if it has ended."""
         await self._send("DELETE", f"/api/consultas/{_segment(task_id)}")
 
-    async def bulk(self, items: Iterable[Item]) -> AsyncGenerator[BulkAnswer, None]:
+    async def bulk(self, items: Iterable[Item]) -> AsyncGenerator[BulkItem, None]:
         """Ask for many; each is answered on its own, as soon as it was accepted or refused.
 
         They are taken from the iterable as the gateway accepts them, never all at once. Unless
@@ -154,27 +161,27 @@ class HttpClient:
                 await refuse(answer)
                 async for line in answer.content:
                     if line.strip():
-                        answered: BulkAnswer = decoded(line, BulkAnswer)
+                        answered: BulkItem = decoded(line, BulkItem)
                         yield answered
         except (aiohttp.ClientError, TimeoutError, OSError):
             raise Unreachable(AWAY) from None
 
-    async def circuits(self) -> dict[str, Circuit]:
+    async def circuits(self) -> dict[str, Overview]:
         """Every provider's breaker, over all replicas."""
-        return await self._call("GET", "/api/circuitos", dict[str, Circuit])
+        return await self._call("GET", "/api/circuitos", dict[str, Overview])
 
-    async def set_circuit(self, name: str, order: CircuitOrder) -> None:
+    async def set_circuit(self, name: str, state: CircuitHold) -> None:
         """Hold a provider's breaker open or closed, or leave it to itself again."""
-        body = msgspec.json.encode({"estado": order})
+        body = encode(CircuitOrder(state=state))
         await self._send("PUT", f"/api/circuitos/{_segment(name)}", body)
 
-    async def queues(self) -> Queues:
+    async def queues(self) -> QueueStatistics:
         """Every queue with what is in it, its limit, and the permits left."""
-        return await self._call("GET", "/api/filas", Queues)
+        return await self._call("GET", "/api/filas", QueueStatistics)
 
-    async def jobs(self) -> Jobs:
+    async def jobs(self) -> Agenda:
         """The periodic jobs with their last and next run."""
-        return await self._call("GET", "/api/agenda", Jobs)
+        return await self._call("GET", "/api/agenda", Agenda)
 
     async def run_job(self, name: str) -> None:
         """Have a periodic job run now, beside its schedule."""
@@ -188,13 +195,16 @@ class HttpClient:
         self, kind: Kind | None = None, identifier: str | None = None, *, pattern: str | None = None
     ) -> int:
         """Forget one subject, or all whose key matches `pattern`. Returns how many went."""
-        subject = {"tipo": kind, "identificador": identifier}
-        body = msgspec.json.encode(subject if pattern is None else {"padrao": pattern})
-        return (await self._call("POST", "/api/cache/invalidar", Removed, body)).removed
+        order: InvalidatePattern | InvalidateSubject
+        if pattern is None:
+            order = InvalidateSubject(kind=kind or "", identifier=identifier or "")
+        else:
+            order = InvalidatePattern(pattern=pattern)
+        return (await self._call("POST", "/api/cache/invalidar", Removed, encode(order))).removed
 
     async def raise_version(self) -> int:
         """Make everything cached until now invalid, everywhere at once."""
-        return (await self._call("POST", "/api/cache/versao", Version, b"{}")).version
+        return (await self._call("POST", "/api/cache/versao", SchemaVersion, b"{}")).version
 
     @property
     def _session(self) -> aiohttp.ClientSession:
@@ -214,10 +224,10 @@ class HttpClient:
         path: str,
         into: type[Answer],
         body: bytes | None = None,
-        headers: dict[str, str] | None = None,
     ) -> Answer:
-        told: Answer = decoded(await self._send(method, path, body, headers), into)
-        return told
+        _, told = await self._send(method, path, body)
+        answer: Answer = decoded(told, into)
+        return answer
 
     async def _send(
         self,
@@ -225,7 +235,7 @@ class HttpClient:
         path: str,
         body: bytes | None = None,
         headers: dict[str, str] | None = None,
-    ) -> bytes:
+    ) -> tuple[int, bytes]:
         headers = {**_JSON, **(headers or {})} if body is not None else headers
         url = f"{self._url}{path}"
         try:
@@ -233,7 +243,7 @@ class HttpClient:
                 method, url, data=body, headers=headers, allow_redirects=False
             ) as answer:
                 await refuse(answer)
-                return await answer.read()
+                return answer.status, await answer.read()
         except (aiohttp.ClientError, TimeoutError, OSError):
             raise Unreachable(AWAY) from None
 

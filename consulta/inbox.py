@@ -28,8 +28,9 @@ class Inbox:
 
     def offer(self, event: Event) -> None:
         """Take in an event, unless it was here before."""
-        if isinstance(event.seq, int) and self._seen < event.seq <= _MAX_SEQ:
-            self._held.setdefault(event.seq, event)
+        seq = event.seq
+        if isinstance(seq, int) and self._seen < seq <= _MAX_SEQ and seq not in self._held:
+            self._held[seq] = event
             self._news.set()
 
     def miss(self) -> None:

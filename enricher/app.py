@@ -22,10 +22,9 @@ from enricher.reach import watch
 from enricher.reference import Reference
 from enricher.settings import Settings
 from shared.app import BUS, CACHE, LIMITER, LOOKUPS, REPORTER, STORE, SUPERVISOR, base
-from shared.cache import KINDS
 from shared.circuits import Board
 from shared.errors import StoreUnavailable
-from shared.identifiers import Kind
+from shared.identifiers import KINDS, Kind
 from shared.intake import take
 from shared.messages import Stage
 from shared.orders import Orders

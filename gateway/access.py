@@ -7,11 +7,11 @@ gateway serves its own machine only, as one tenant with every right (`gateway.se
 import hashlib
 import hmac
 import time
-from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from typing import Final
 
 from aiohttp import web
+from aiohttp.typedefs import Handler
 
 from gateway.operation import requested
 from gateway.problems import Problem
@@ -20,8 +20,6 @@ from shared.keys import SCOPES, ApiKey, Keys, Scope
 from shared.lookups import KEEP_S
 from shared.settings import Secret
 from shared.topology import MAX_PRIORITY
-
-Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
 LOCAL: Final = "local"
 _BEARER: Final = "Bearer "

@@ -14,11 +14,11 @@ from aiohttp import web
 from gateway.access import ACCESS, CALLER, Caller
 from gateway.problems import Problem
 from gateway.quotas import QUOTAS
-from gateway.schemas import Accepted, Done
 from gateway.security.prints import PRINTS
 from gateway.streams import ORIGIN
 from shared import metrics
 from shared.app import BUS, CACHE, LOOKUPS
+from shared.domain.answers import Accepted, Done
 from shared.errors import BusUnavailable, ConsultaError, InvalidInput, StoreUnavailable
 from shared.identifiers import parse
 from shared.lookups import View

@@ -22,11 +22,11 @@ from gateway.asking import Asking, submit
 from gateway.bodies import in_time, lookup_from
 from gateway.operation import JSON, NDJSON, Answer, operation
 from gateway.problems import Problem
-from gateway.schemas import BulkItem
 from gateway.sse import Writer
 from gateway.streaming.lines import lines_of
 from gateway.streaming.lists import Items, items_of
 from gateway.streaming.room import ROOM
+from shared.domain.answers import BulkItem
 from shared.errors import InvalidInput, Unavailable
 from shared.messages import Lookup
 

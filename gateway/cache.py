@@ -6,14 +6,14 @@ from gateway import examples
 from gateway.answers import json_answer
 from gateway.bodies import read_json
 from gateway.operation import Answer, operation
-from gateway.schemas import (
+from shared.app import CACHE
+from shared.domain.answers import (
     CacheStatistics,
     InvalidatePattern,
     InvalidateSubject,
     Removed,
     SchemaVersion,
 )
-from shared.app import CACHE
 from shared.errors import InvalidInput
 
 routes = web.RouteTableDef()

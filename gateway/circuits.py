@@ -2,16 +2,16 @@
 
 from typing import Any, Final
 
-import msgspec
 from aiohttp import web
 
 from gateway import examples
+from gateway.answers import json_answer
 from gateway.bodies import read_json
 from gateway.operation import Answer, Parameter, operation
 from gateway.problems import Problem
-from gateway.schemas import CircuitOrder
 from shared.app import STORE
 from shared.circuits import Board, Forced, Overview
+from shared.domain.answers import CircuitOrder
 from shared.errors import InvalidInput
 
 routes = web.RouteTableDef()
@@ -33,7 +33,7 @@ _FORCED: Final[dict[Any, Forced]] = {"ABERTO": "ABERTO", "FECHADO": "FECHADO", "
 )
 async def look(request: web.Request) -> web.Response:
     """Every circuit by name: state, counts, reason, time of reopening."""
-    return _json(await Board(request.app[STORE]).overview())
+    return json_answer(await Board(request.app[STORE]).overview())
 
 
 @routes.put("/api/circuitos/{nome}")
@@ -58,8 +58,4 @@ async def force(request: web.Request) -> web.Response:
     if name not in known:
         raise Problem(404, f"não há este circuito; existem {', '.join(known) or 'nenhum ainda'}")
     await board.force(name, forced)
-    return _json((await board.overview())[name])
-
-
-def _json(answer: Any) -> web.Response:
-    return web.Response(body=msgspec.json.encode(answer), content_type="application/json")
+    return json_answer((await board.overview())[name])

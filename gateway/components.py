@@ -7,8 +7,8 @@ from typing import Any, Final
 from msgspec import json
 
 from gateway.glossary import FIELDS, TYPES
-from gateway.schemas import Failure, Result, Started, Waiting
 from shared.analysis import Analysis
+from shared.domain.answers import Failure, Result, Started, Waiting
 from shared.messages import Event, EventType
 from shared.records import RECORDS
 

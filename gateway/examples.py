@@ -9,10 +9,10 @@ from typing import Any, Final
 from msgspec import to_builtins
 from msgspec.structs import replace
 
-from gateway import schemas
 from gateway.sse import Head, frame
 from shared.analysis import Analysis, Told
 from shared.circuits import Overview
+from shared.domain import answers
 from shared.messages import Event, Lookup, Requested, encode
 from shared.records import Address
 
@@ -43,10 +43,10 @@ _ANALYSIS: Final = Analysis(
     missing=[],
     summary="CEP em São Paulo/SP; 1 de 1 etapa respondida, nenhum conflito.",
 )
-_RESULT: Final = schemas.Result(
+_RESULT: Final = answers.Result(
     kind="cep",
-    stages=schemas.StageResults(
-        endereco=schemas.StageResult(
+    stages=answers.StageResults(
+        endereco=answers.StageResult(
             outcome="ok",
             source="opencep",
             age_s=0,
@@ -59,7 +59,7 @@ _RESULT: Final = schemas.Result(
 )
 _EVENTS: Final = (
     Event(
-        type="iniciado", timestamp=_ASKED_AT, data=schemas.Started(kind="cep", stages=["endereco"])
+        type="iniciado", timestamp=_ASKED_AT, data=answers.Started(kind="cep", stages=["endereco"])
     ),
     Event(
         type="endereco",
@@ -84,7 +84,7 @@ WITH_PURPOSE: Final = {
         timestamp=_ASKED_AT,
         task_id="e3a1b5d7-2c4f-4a6b-9d8e-0f1a2b3c4d5e",
         seq=1,
-        data=schemas.Started(
+        data=answers.Started(
             kind="cpf",
             stages=["telegram"],
             purpose="análise de crédito",
@@ -130,17 +130,17 @@ BULK: Final[dict[str, Any]] = {
 }
 BULK_ITEMS: Final = {
     "duas_boas_e_uma_nao": [
-        schemas.BulkItem(
+        answers.BulkItem(
             index=0, http=200, task_id=TASK, status="SUCCESS", cached=True, result=_RESULT
         ),
-        schemas.BulkItem(
+        answers.BulkItem(
             index=1,
             http=202,
             task_id="0a4b7c2e-6f1d-4e0b-8a55-3f2f6f0f9c22",
             status="PENDING",
             events="/api/consultas/0a4b7c2e-6f1d-4e0b-8a55-3f2f6f0f9c22/eventos",
         ),
-        schemas.BulkItem(
+        answers.BulkItem(
             index=2,
             http=422,
             field_="identificador",
@@ -148,16 +148,15 @@ BULK_ITEMS: Final = {
         ),
     ]
 }
-DONE: Final = schemas.Done(task_id=TASK, status="SUCCESS", cached=True, result=_RESULT)
-ACCEPTED: Final = schemas.Accepted(task_id=TASK, status="PENDING", events=_WHERE)
-STATUS: Final = schemas.LookupStatus(
+DONE: Final = answers.Done(task_id=TASK, status="SUCCESS", cached=True, result=_RESULT)
+ACCEPTED: Final = answers.Accepted(task_id=TASK, status="PENDING", events=_WHERE)
+STATUS: Final = answers.LookupStatus(
     task_id=TASK,
     status="SUCCESS",
     result=_RESULT,
-    stages={"endereco": schemas.StageStatus(status="SUCCESS", outcome="ok")},
+    stages={"endereco": answers.StageStatus(status="SUCCESS", outcome="ok")},
 )
-REVOKED: Final = schemas.Revoked(task_id=TASK, status="REVOKED")
-RESET: Final = schemas.Reset(data=schemas.Snapshot(status="STARTED", events=2))
+REVOKED: Final = answers.Revoked(task_id=TASK, status="REVOKED")
 
 CIRCUIT: Final = Overview(
     state="ABERTO",
@@ -169,30 +168,30 @@ CIRCUIT: Final = Overview(
     replicas=2,
 )
 CIRCUIT_ORDERS: Final = {
-    "abrir": schemas.CircuitOrder(state="ABERTO"),
-    "fechar": schemas.CircuitOrder(state="FECHADO"),
-    "soltar": schemas.CircuitOrder(state="AUTOMATICO"),
+    "abrir": answers.CircuitOrder(state="ABERTO"),
+    "fechar": answers.CircuitOrder(state="FECHADO"),
+    "soltar": answers.CircuitOrder(state="AUTOMATICO"),
 }
-QUEUES: Final = schemas.QueueStatistics(
+QUEUES: Final = answers.QueueStatistics(
     active=3,
     scheduled=1,
     reserved=12,
     workers=7,
     services={"gateway": 1, "enricher endereco": 2},
     queues={
-        "stage.endereco": schemas.QueueState(
+        "stage.endereco": answers.QueueState(
             ready=12, dead=0, active=3, waiting=12, age_s=4.2, limit="50/min", permits=0
         )
     },
 )
-CACHE: Final = schemas.CacheStatistics(total_keys=145, hits=900, misses=180, memory_used=2097152)
+CACHE: Final = answers.CacheStatistics(total_keys=145, hits=900, misses=180, memory_used=2097152)
 INVALIDATIONS: Final = {
-    "por_padrao": schemas.InvalidatePattern(pattern="consulta:v2:cpf:*"),
-    "um_identificador": schemas.InvalidateSubject(kind="cep", identifier="01001-000"),
+    "por_padrao": answers.InvalidatePattern(pattern="consulta:v2:cpf:*"),
+    "um_identificador": answers.InvalidateSubject(kind="cep", identifier="01001-000"),
 }
-AGENDA: Final = schemas.Agenda(
+AGENDA: Final = answers.Agenda(
     jobs=[
-        schemas.JobState(
+        answers.JobState(
             name="limpeza_cache",
             cron="0 */6 * * *",
             last="2026-02-25T12:00:00.004211Z",
@@ -203,7 +202,7 @@ AGENDA: Final = schemas.Agenda(
         )
     ]
 )
-JOB_ORDERED: Final = schemas.JobOrdered(name="verificacao_saude", outcome="pedida")
+JOB_ORDERED: Final = answers.JobOrdered(name="verificacao_saude", outcome="pedida")
 # What each kind of problem says in one of its cases.
 PROBLEMS: Final = {
     400: "o corpo não é JSON válido (UTF-8)",

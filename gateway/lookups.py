@@ -21,7 +21,10 @@ from gateway.operation import (
 )
 from gateway.problems import Problem, TooManyStreams
 from gateway.quotas import QUOTAS
-from gateway.schemas import (
+from gateway.streams import RELAY, Signal, Stream
+from shared import metrics
+from shared.app import ENDINGS, LOOKUPS
+from shared.domain.answers import (
     Accepted,
     Done,
     LookupStatus,
@@ -29,12 +32,10 @@ from gateway.schemas import (
     Revoked,
     Snapshot,
     StageStatus,
+    Status,
 )
-from gateway.streams import RELAY, Signal, Stream
-from shared import metrics
-from shared.app import ENDINGS, LOOKUPS
 from shared.errors import StoreUnavailable
-from shared.lookups import Status, View
+from shared.lookups import View
 from shared.messages import STAGES, Event, Lookup, addressed, decode_event, encode
 
 routes = web.RouteTableDef()

@@ -10,7 +10,7 @@ from gateway import examples
 from gateway.components import VERSION, Components
 from gateway.operation import JSON, NDJSON, Answer, Operation, Parameter, operation_of
 from gateway.problems import TITLES
-from gateway.schemas import ProblemDetails, Reset
+from shared.domain.answers import ProblemDetails, Reset
 from shared.messages import EventType
 
 # What any route may answer, what those that take a body may, and those with a name in the path.

@@ -8,8 +8,8 @@ from gateway import examples
 from gateway.answers import json_answer
 from gateway.operation import Answer, Parameter, operation
 from gateway.problems import Problem
-from gateway.schemas import Agenda, JobOrdered, QueueStatistics
 from shared.app import BUS, STORE
+from shared.domain.answers import Agenda, JobOrdered, QueueStatistics
 from shared.jobs import JOBS
 from shared.messages import JobRequested
 from shared.queues import Queues

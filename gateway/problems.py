@@ -5,17 +5,15 @@ Nothing a client sent is repeated in them.
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable
 from typing import Any, Final
 
 from aiohttp import web
+from aiohttp.typedefs import Handler
 from msgspec import json
 
 from shared.errors import BusUnavailable, InvalidInput, StoreUnavailable
 
 log = logging.getLogger(__name__)
-
-Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
 RETRY_AFTER_S: Final = 2
 TITLES: Final = {

@@ -21,19 +21,18 @@ import sys
 import time
 from collections.abc import AsyncIterator
 from contextlib import suppress
-from typing import Any, Final, get_args
+from typing import Any, Final
 
 from msgspec import Struct, json
 
 from shared.errors import InvalidInput, StoreUnavailable
-from shared.identifiers import Kind, parse
+from shared.identifiers import KINDS, parse
 from shared.messages import Outcome, instant, unix
 from shared.settings import Secret
 from shared.store import Store, translated
 
 DAY: Final = 86400.0
 KEEP: Final = 30 * DAY
-KINDS: Final = get_args(Kind)
 # Seconds an entry is fresh where its writer does not say: person and company data, then the rest.
 TTL: Final[dict[str, float]] = {"cpf": 7 * DAY, "cnpj": 7 * DAY, "ddd": 30 * DAY}
 _VERSION: Final = "consulta:version"

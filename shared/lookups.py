@@ -27,6 +27,7 @@ from dataclasses import dataclass, field
 from typing import Any, Final, Literal
 from uuid import uuid4
 
+from shared.domain.answers import Status
 from shared.identifiers import Kind
 from shared.messages import STAGES, TERMINAL, Event, Requested, Stage, addressed, decode, encode
 from shared.store import Store, translated
@@ -45,8 +46,6 @@ BATCH: Final = 100
 
 _DEADLINES: Final = "consulta:deadlines"
 _SCHEDULED: Final = "consulta:scheduled"
-
-Status = Literal["PENDING", "STARTED", "SUCCESS", "FAILURE", "REVOKED"]
 
 
 @dataclass(frozen=True)

@@ -6,9 +6,10 @@ from typing import Final
 from consulta.cli.environment import with_gateway
 from consulta.cli.output import as_json, instant, table
 from consulta.cli.parser import Commands
-from consulta.http import CircuitOrder, HttpClient
+from consulta.http import HttpClient
+from shared.domain.answers import CircuitHold
 
-_ORDERS: Final[dict[str, tuple[CircuitOrder, str]]] = {
+_ORDERS: Final[dict[str, tuple[CircuitHold, str]]] = {
     "open": ("ABERTO", "Mantém o circuito aberto: o provedor não é chamado."),
     "close": ("FECHADO", "Mantém o circuito fechado: o provedor é chamado mesmo com falhas."),
     "auto": ("AUTOMATICO", "Deixa o circuito decidir sozinho de novo."),
@@ -36,7 +37,7 @@ def show(args: Namespace) -> int:
         ("circuito", "estado", "falhas", "sucesso", "reabre", "motivo"),
         [
             (name, circuit.state, circuit.failures, circuit.successes,
-             instant(circuit.opens_again), circuit.reason)
+             instant(circuit.reopens), circuit.cause)
             for name, circuit in sorted(told.items())
         ],
     )  # fmt: skip

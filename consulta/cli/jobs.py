@@ -25,10 +25,10 @@ def show(args: Namespace) -> int:
         as_json(told)
         return 0
     table(
-        ("tarefa", "agenda", "última", "resultado", "próxima"),
+        ("tarefa", "agenda", "última", "situação", "perdidas", "próxima", "resultado"),
         [
-            (job.name, job.schedule, instant(job.last), compact(job.result, _RESULT_WIDTH),
-             instant(job.next))
+            (job.name, job.cron, instant(job.last), job.outcome, job.missed, instant(job.next),
+             compact(job.result, _RESULT_WIDTH))
             for job in told.jobs
         ],
     )  # fmt: skip

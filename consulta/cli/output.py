@@ -16,7 +16,8 @@ TINTS: Final[Mapping[str, str]] = {
     "ok": "green", "FECHADO": "green", "completo": "green", "error": "red", "ABERTO": "red",
     "MEIO_ABERTO": "yellow", "aguardando": "yellow", "degradado": "yellow", "limitado": "yellow",
     "nao_confirmado": "yellow", "indisponivel": "red", "bloqueado": "red", "expirado": "red",
-    "nao_configurado": "yellow", "cancelado": "yellow",
+    "nao_configurado": "yellow", "cancelado": "yellow", "em_curso": "yellow", "erro": "red",
+    "interrompida": "red",
 }  # fmt: skip
 
 

@@ -13,6 +13,7 @@ from honcho.environ import parse
 from deploy.local.ports import free_port, is_free
 from deploy.local.private_files import kept_secret, write_private
 from deploy.local.servers import Urls
+from enricher.providers import registry
 
 OPS_PORTS = {
     "gateway": "GATEWAY_OPS_PORT",
@@ -23,8 +24,8 @@ OPS_PORTS = {
     "cadastro": "ENRICHER_CADASTRO_OPS_PORT",
     "analyzer": "ANALYZER_OPS_PORT",
 }
-_KEYED = ("telegram", "bridge_endereco", "bridge_telefone")
-_PROVIDERS = (*_KEYED, "serpro", "minhareceita", "opencnpj", "brasilapi", "opencep", "viacep")
+# What opens a simulated provider. Of the form Serpro asks for; to the others it is as good as any.
+_KEY = "simulator:simulator"
 
 
 @dataclass(frozen=True)
@@ -102,12 +103,19 @@ def _common(given: Mapping[str, str], urls: Urls) -> dict[str, str]:
 def _complete(env: dict[str, str]) -> None:
     for variable in OPS_PORTS.values():
         env.setdefault(variable, str(free_port()))
-    for provider in _PROVIDERS:
-        name = f"PROVIDER_{provider.upper()}"
-        simulated = f"http://127.0.0.1:{env['SIMULATOR_PORT']}/{provider}"
-        url = env.setdefault(f"{name}_URL", simulated)
-        if provider in _KEYED and url == simulated and f"{name}_KEY_FILE" not in env:
-            env.setdefault(f"{name}_KEY", "simulator")
+    for name, provider in registry.found(registry.modules()).items():
+        # One with neither makes no call, or none before somebody says to whom.
+        if provider.url or provider.needs_key:
+            _simulate(env, name, needs_key=provider.needs_key)
+
+
+def _simulate(env: dict[str, str], provider: str, *, needs_key: bool) -> None:
+    """Lead a provider to the simulator, unless its own address is given."""
+    prefix = f"PROVIDER_{provider.upper()}"
+    simulated = f"http://127.0.0.1:{env['SIMULATOR_PORT']}/{provider}"
+    url = env.setdefault(f"{prefix}_URL", simulated)
+    if needs_key and url == simulated and f"{prefix}_KEY_FILE" not in env:
+        env.setdefault(f"{prefix}_KEY", _KEY)
 
 
 def _from(port: int) -> int:

@@ -7,6 +7,7 @@ from contextlib import suppress
 from typing import Final
 
 from aiohttp import web
+from aiohttp.typedefs import Handler
 
 from enricher.simulator import brasilapi, bridge, ceps, minhareceita, opencnpj, serpro
 from enricher.simulator.control import Control
@@ -19,7 +20,6 @@ MAX_BODY: Final = 64 * 1024
 LONGEST_HANG: Final = 300.0
 
 Sleep = Callable[[float], Awaitable[object]]
-Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
 
 def build(clock: Callable[[], float] = time.time, sleep: Sleep = asyncio.sleep) -> web.Application:

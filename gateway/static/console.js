@@ -61,8 +61,7 @@ function route() {
   byId("operations").hidden = !isOperations;
   document.title = isOperations ? "Operação · Consulta" : "Consulta";
   for (const link of document.querySelectorAll("nav a")) {
-    const isHere = (link.dataset.view === "operations") === isOperations;
-    if (isHere) link.setAttribute("aria-current", "page");
+    if (link.dataset.view === (isOperations ? "operations" : "lookup")) link.setAttribute("aria-current", "page");
     else link.removeAttribute("aria-current");
   }
   operations.show(isOperations);

@@ -67,7 +67,7 @@ export function moment(instant) {
 }
 
 /** A phone number of Brazil, out of E.164 or bare digits. */
-export function phone(number) {
+function phone(number) {
   const match = /^(?:\+?55)?(\d{2})(\d{4,5})(\d{4})$/.exec(number);
   return match ? `(${match[1]}) ${match[2]}-${match[3]}` : number;
 }

@@ -22,8 +22,8 @@
  * @property {(event: object) => void} [onEvent] gets each event of the lookup, once, by `seq`
  * @property {(state: string, about: {attempt?: number, waitMs?: number}) => void} [onState]
  *   gets each change of the connection, one of `STATES`
- * @property {(snapshot: any) => void} [onReset] the server no longer knows where we were: forget
- *   all events; they are handed on anew
+ * @property {(snapshot: {status: string, eventos: number}) => void} [onReset] the server no longer
+ *   knows where we were: forget all events; they are handed on anew
  * @property {number} [silenceMs] no byte for so long is a lost connection; the server's heartbeat
  *   is every 10 s
  */
@@ -188,7 +188,6 @@ class Session {
     if (frame.type === "reset") {
       this.seen = 0;
       this.#options.onReset?.(event.dados);
-      for (const old of event.dados?.eventos ?? []) this.#emit(old);
     } else {
       this.#emit(event);
     }

@@ -1,9 +1,9 @@
 /** The cards of the operators' view: each one answer of the gateway, as people read it. */
 
 import { badge, el } from "./dom.js";
-import { bytes, clock, count, moment, percent, until } from "./format.js";
+import { bytes, clock, count, moment, percent, until, value } from "./format.js";
 import { Series } from "./series.js";
-import { reason, STAGES } from "./words.js";
+import { CIRCUITS, JOBS, reason, STAGES } from "./words.js";
 
 /** A card that is there from the start, and says "indisponível" where there is no answer. */
 class Card {
@@ -30,8 +30,6 @@ class Card {
     this.#body.replaceChildren(el("p.hint", {}, detail));
   }
 }
-
-const CIRCUITS = { FECHADO: ["fechado", "good"], ABERTO: ["aberto", "bad"], MEIO_ABERTO: ["meio aberto", "warn"] };
 
 export class CircuitsCard extends Card {
   constructor() {
@@ -75,7 +73,7 @@ export class QueuesCard extends Card {
         ["Ativas", count(answer.tasks_ativas ?? 0)],
         ["Reservadas", count(answer.tasks_reservadas ?? 0)],
         ["Agendadas", count(answer.tasks_agendadas ?? 0)],
-        ["Processos", count(size(answer.workers))],
+        ["Processos", count(answer.workers)],
       ]),
       el("h3", {}, "À espera"),
       this.#depth.curve("Mensagens à espera em todas as filas", count),
@@ -123,15 +121,31 @@ export class AgendaCard extends Card {
   }
 
   show({ tarefas }) {
-    const rows = (tarefas ?? []).map((job) => [
-      el("code", {}, job.nome),
-      job.agenda,
-      job.ultima ? moment(job.ultima) : "nunca",
-      job.resultado ? badge(job.resultado, job.resultado === "ok" ? "good" : "warn") : "—",
-      job.proxima ? moment(job.proxima) : "—",
-    ]);
-    return [rows.length ? table("Tarefas periódicas", ["Tarefa", "Agenda", "Última", "Resultado", "Próxima"], rows) : none("Nenhuma tarefa.")];
+    const rows = tarefas.map((job) => {
+      const [word, tone] = JOBS[job.situacao] ?? [job.situacao, "neutral"];
+      return [
+        el("code", {}, job.nome),
+        el("code", {}, job.agenda),
+        job.ultima ? moment(job.ultima) : "—",
+        badge(word, tone),
+        count(job.perdidas),
+        moment(job.proxima),
+        said(job.resultado),
+      ];
+    });
+    const heads = ["Tarefa", "Agenda", "Última", "Situação", "#Perdidas", "Próxima", "Resultado"];
+    return [rows.length ? table("Tarefas periódicas", heads, rows) : none("Nenhuma tarefa.")];
   }
+}
+
+const LONGEST = 160; // the check of everything there is would fill the page
+
+/** What a job had to say, which is anything JSON can hold. */
+function said(result) {
+  if (result === null || result === undefined) return "—";
+  const entries = typeof result === "object" && !Array.isArray(result) ? Object.entries(result) : [["", result]];
+  const text = entries.map(([name, told]) => (name ? `${name}: ` : "") + value(name, told)).join("; ");
+  return text.length > LONGEST ? el("span", { title: text }, `${text.slice(0, LONGEST)}…`) : text;
 }
 
 /** A table that scrolls within itself where the page is narrow. A `#` marks a column of numbers. */
@@ -164,10 +178,6 @@ function queueName(name) {
 }
 
 function relative(instant) {
-  const at = typeof instant === "number" ? instant * 1000 : Date.parse(instant);
+  const at = Date.parse(instant);
   return `${until(at - Date.now())} (${clock(at)})`;
-}
-
-function size(workers) {
-  return typeof workers === "object" && workers !== null ? Object.keys(workers).length : (workers ?? 0);
 }

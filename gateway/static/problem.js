@@ -23,7 +23,7 @@ export class Problem extends Error {
 }
 
 /** @param {Response} response one that is not `ok` */
-export async function problemOf(response) {
+async function problemOf(response) {
   const told = await response.json().catch(() => ({}));
   return new Problem(response.status, told.detail ?? `o servidor respondeu ${response.status}`, {
     title: told.title,

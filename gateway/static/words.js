@@ -65,14 +65,20 @@ export const OUTCOMES = {
 /** Outcomes that are an answer. */
 export const ANSWERED = new Set(["ok", "nao_encontrado", "degradado"]);
 
-const REASONS = {
+/** Why a provider was asked in vain, or its circuit is not closed. */
+export const REASONS = {
+  failure: "falhou",
   not_found: "não encontrou",
   rejected: "pedido recusado",
   blocked: "consulta bloqueada",
   not_configured: "não configurado",
   credential: "credencial recusada",
+  stale_credential: "credencial vencida",
   challenged: "pediu verificação humana",
   not_called: "não chamado",
+  outrun: "outra fonte respondeu antes",
+  deadline: "prazo esgotado",
+  quota: "cota esgotada",
   rate_limited: "limite atingido",
   circuit_open: "circuito aberto",
   cut_short: "o prazo acabou antes da resposta",
@@ -82,12 +88,31 @@ const REASONS = {
   timeout: "tempo esgotado",
   disconnected: "conexão caiu",
   malformed: "resposta ilegível",
+  failure_rate: "falhas demais",
+  slow_calls: "respostas lentas demais",
+  forced: "mantido assim por um operador",
 };
 
-/** Why a provider was asked in vain. */
+/** One of them, or, of a server newer than this page, the word itself. */
 export function reason(word) {
   return REASONS[word] ?? String(word).replaceAll("_", " ");
 }
+
+/** Of each state of a circuit: its badge, and the badge's tone. */
+export const CIRCUITS = {
+  FECHADO: ["fechado", "good"],
+  MEIO_ABERTO: ["meio aberto", "warn"],
+  ABERTO: ["aberto", "bad"],
+};
+
+/** Of each way a periodic job's last run went: its badge, and the badge's tone. */
+export const JOBS = {
+  nunca: ["nunca rodou", "neutral"],
+  em_curso: ["em curso", "info"],
+  ok: ["ok", "good"],
+  erro: ["erro", "bad"],
+  interrompida: ["interrompida", "bad"],
+};
 
 export const SEVERITIES = {
   alerta: ["alerta", "bad"],

@@ -8,10 +8,11 @@ import asyncio
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Final, Literal, cast
+from typing import Final, cast
 
 from shared import metrics
 from shared.cache import Cache
+from shared.domain.answers import ErrorCode
 from shared.flow.freshness import Freshness
 from shared.identifiers import Kind
 from shared.lookups import Lookups, Recorded
@@ -19,9 +20,8 @@ from shared.messages import STAGES, Event, Outcome, Stage, decode_event, unix
 from shared.reporter import Reporter, event
 from shared.results import analysis_entry, analysis_field, completed, to_cache
 
-Code = Literal["cancelado", "erro_interno", "estado_perdido", "pedido_invalido", "prazo_esgotado"]
 # What an `error` tells people. The invalid request has its own words.
-MESSAGES: Final[Mapping[Code, str]] = {
+MESSAGES: Final[Mapping[ErrorCode, str]] = {
     "cancelado": "cancelada por quem a pediu",
     "erro_interno": "erro nosso, já registrado; peça de novo",
     "estado_perdido": "o estado desta consulta se perdeu; peça de novo",
@@ -30,7 +30,7 @@ MESSAGES: Final[Mapping[Code, str]] = {
 }
 
 
-def failed(code: Code, message: str = "", outcome: Outcome | None = None) -> Event:
+def failed(code: ErrorCode, message: str = "", outcome: Outcome | None = None) -> Event:
     """An `error`: how a lookup ends that has no result."""
     data = {"codigo": code, "mensagem": message or MESSAGES[code]}
     return event("error", data, outcome)
@@ -73,11 +73,11 @@ class Endings:
             await self.reporter.tell(recorded)
         await self.lookups.settled(task)
 
-    async def fail(self, flight: str, code: Code) -> None:
+    async def fail(self, flight: str, code: ErrorCode) -> None:
         """A flight cannot go on: everybody aboard is told."""
         await self.reporter.tell(await self._fail(flight, failed(code)))
 
-    async def refuse(self, task: str, code: Code, message: str = "") -> bool:
+    async def refuse(self, task: str, code: ErrorCode, message: str = "") -> bool:
         """A lookup cannot begin, or is not wanted any more. Returns False if it had ended."""
         verdict, flight = await self.lookups.leave(task)
         ends: list[Recorded] = []

@@ -12,7 +12,7 @@ import aiohttp
 
 from tests.bench._stand import running
 from tests.e2e.availability import Outcome, measured
-from tests.e2e.conftest import PROVIDERS, Api
+from tests.e2e.conftest import Api
 from tests.services import Services
 
 ROUNDS = 3
@@ -31,8 +31,7 @@ def main() -> None:
 async def _measure(services: Services) -> None:
     async with aiohttp.ClientSession(connector=aiohttp.TCPConnector(limit=0)) as http:
         api = Api(http, services.gateway, services.simulator)
-        for provider in PROVIDERS:
-            await api.control(provider, latency_ms=LATENCY_MS, jitter_ms=LATENCY_MS // 5)
+        await api.control_all(latency_ms=LATENCY_MS, jitter_ms=LATENCY_MS // 5)
         await _some(api, 99 * 5000)
         rounds = [await _round(api, number) for number in range(ROUNDS)]
     # In turn, and all together, so that what else the machine does falls on both alike.

@@ -1,7 +1,6 @@
 """The console, driven as a person drives it, before the whole stack."""
 
 import asyncio
-import json
 import re
 from typing import Any
 
@@ -10,12 +9,14 @@ from playwright.async_api import Route, expect
 
 from tests.browser.conftest import LATENCIES
 from tests.browser.console import Console
+from tests.browser.played import play_stream, reset
 from tests.services import Services
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
 
 CPF, OTHER_CPF, CNPJ, CEP = "111.444.777-35", "529.982.247-25", "11.222.333/0001-81", "01001-000"
 TASK = re.compile(r"#/consulta/[0-9a-f-]{36}$")
+STARTED = {"tipo": "iniciado", "seq": 1, "dados": {"tipo": "cep", "etapas": ["endereco"]}}
 
 
 async def test_a_lookup_streams_row_by_row_to_its_end(console: Console) -> None:
@@ -178,33 +179,25 @@ async def test_stages_that_fail_show_their_age_or_why(console: Console) -> None:
     await console.heal(LATENCIES)
 
 
-async def _replay(console: Console, *frames: tuple[str, dict[str, Any]]) -> None:
+async def _replay(console: Console, *told: dict[str, Any]) -> None:
     """Open a lookup whose stream is made up here."""
     task = "00000000-0000-4000-8000-000000000002"
-    common = {"task_id": task, "timestamp": "2026-02-25T14:30:45.123456Z"}
-    body = "".join(
-        f"event: {name}\ndata: {json.dumps({'tipo': name, **common, **event})}\n\n"
-        for name, event in frames
-    )
-
-    async def answer(route: Route) -> None:
-        await route.fulfill(content_type="text/event-stream", body=body)
-
-    await console.page.route(f"**/api/consultas/{task}/eventos", answer)
+    await play_stream(console.page, task, *told)
     await console.page.goto(f"{console.gateway}/#/consulta/{task}")
 
 
 async def test_a_reset_starts_the_page_over(console: Console) -> None:
-    started = {"seq": 1, "dados": {"tipo": "cep", "etapas": ["endereco"]}}
-    ended = {"seq": 2, "situacao": "ok", "origem": "opencep", "dados": {"uf": "SP"}}
+    found = {"situacao": "ok", "origem": "opencep", "dados": {"uf": "SP"}}
+    ended = {"tipo": "endereco", "seq": 2, **found}
+    result = {"tipo": "cep", "etapas": {"endereco": found}, "analise": None}
     await _replay(
         console,
-        ("iniciado", started),
-        ("endereco", {**ended, "origem": "viacep"}),
-        ("reset", {"dados": {"status": "STARTED"}}),
-        ("iniciado", started),
-        ("endereco", ended),
-        ("completo", {"seq": 3, "dados": {"etapas": {"endereco": ended}, "analise": None}}),
+        STARTED,
+        {**ended, "origem": "viacep"},
+        reset("STARTED", 2),
+        STARTED,
+        ended,
+        {"tipo": "completo", "seq": 3, "dados": result},
     )
     await console.complete()
     assert await console.lines.count() == 3
@@ -215,8 +208,8 @@ async def test_a_failed_lookup_is_an_alarm(console: Console) -> None:
     reason = {"codigo": "pedido_invalido", "mensagem": "a etapa não existe"}
     await _replay(
         console,
-        ("iniciado", {"seq": 1, "dados": {"tipo": "cep", "etapas": ["endereco"]}}),
-        ("error", {"seq": 2, "dados": reason}),
+        STARTED,
+        {"tipo": "error", "seq": 2, "dados": reason},
     )
     await expect(console.failure).to_have_role("alert")
     await expect(console.failure).to_have_text("A consulta falhou: a etapa não existe")

@@ -1,10 +1,12 @@
 """`lookup-stream.js`, in a page whose `fetch` plays a server that misbehaves."""
 
+import json
 from typing import Any
 
 import pytest
 
 from tests.browser.console import Console
+from tests.browser.played import FOLLOW, TASK, check, frame, problem, reset
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
 
@@ -79,15 +81,25 @@ PLAY = """async ({ script, call, options }) => {
         globalThis.fetch = honest;
     }
 }"""
-TASK = "00000000-0000-4000-8000-000000000001"
+ASK = ("POST", "/api/consulta-stream")
+DATA = {
+    "iniciado": {"tipo": "cep", "etapas": ["endereco"]},
+    "endereco": {"uf": "SP"},
+    "completo": {"tipo": "cep", "etapas": {}, "analise": None},
+}
+AWAY = problem(503, "Temporariamente indisponível", "o armazenamento não responde; tente de novo")
 WHERE = {"Location": f"/api/consultas/{TASK}/eventos"}
 
 
 def _event(seq: int, kind: str = "endereco") -> str:
-    return f'id: {seq}\nevent: {kind}\ndata: {{"tipo":"{kind}","seq":{seq}}}\n\n'
+    return frame({"tipo": kind, "seq": seq, "dados": DATA[kind]})
 
 
 async def _play(console: Console, script: list[Any], call: Any, **options: Any) -> Any:
+    for place, answer in enumerate(script):
+        if "refused" not in answer and answer.get("status") != 204:
+            asked = ASK if "body" in call and place == 0 else FOLLOW
+            check(asked, answer.get("status", 200), answer["body"])
     given = {"script": script, "call": call, "options": options}
     return await console.page.evaluate(PLAY, given)
 
@@ -111,7 +123,7 @@ async def test_a_broken_stream_goes_on_where_it_broke_and_nothing_comes_twice(
             "broken": True,
         },
         {"refused": True},
-        {"status": 503, "headers": {"Retry-After": "0"}, "body": "{}"},
+        {"status": 503, "headers": {"Retry-After": "0"}, "body": json.dumps(AWAY)},
         {"body": _event(2) + _event(3)},
         {"body": _event(3) + _event(4, "completo") + _event(5)},
     ]
@@ -138,21 +150,16 @@ async def test_following_starts_where_it_is_told_and_ends_at_204(console: Consol
 
 
 async def test_a_reset_forgets_what_was_seen_and_replays(console: Console) -> None:
-    script = [
-        {
-            "body": 'event: reset\ndata: {"dados":{"status":"STARTED"}}\n\n'
-            + _event(1, "iniciado")
-            + _event(2, "completo")
-        }
-    ]
+    script = [{"body": frame(reset("STARTED", 1)) + _event(1, "iniciado") + _event(2, "completo")}]
     told = await _play(console, script, {"follow": TASK, "lastSeq": 9})
-    assert told["resets"] == [{"status": "STARTED"}]
+    assert told["resets"] == [{"status": "STARTED", "eventos": 1}]
     assert told["events"] == [1, 2]
+    assert told["last"]["tipo"] == "completo"
 
 
 async def test_a_refusal_names_the_field_and_is_not_repeated(console: Console) -> None:
-    problem = '{"title":"Campo inválido","detail":"está vazio","campo":"identificador"}'
-    script = [{"status": 422, "body": problem}]
+    empty = problem(422, "Campo inválido", "está vazio", campo="identificador")
+    script = [{"status": 422, "body": json.dumps(empty)}]
     told = await _play(console, script, {"body": {"identificador": ""}})
     assert told["last"]["name"] == "Problem"
     refused = told["last"]["problem"]
@@ -160,6 +167,17 @@ async def test_a_refusal_names_the_field_and_is_not_repeated(console: Console) -
         422, "identificador", "está vazio",
     )  # fmt: skip
     assert len(told["asked"]) == 1
+
+
+async def test_a_lookup_that_is_gone_is_not_asked_for_again(console: Console) -> None:
+    gone = problem(404, "Não encontrado", "não há consulta com este task_id")
+    script = [
+        {"headers": WHERE, "body": "retry: 1\n\n" + _event(1, "iniciado"), "broken": True},
+        {"status": 404, "body": json.dumps(gone)},
+    ]
+    told = await _play(console, script, {"body": {"identificador": "01001-000"}})
+    assert told["last"]["problem"]["status"] == 404
+    assert len(told["asked"]) == 2
 
 
 async def test_a_silent_connection_counts_as_lost(console: Console) -> None:

@@ -1,9 +1,12 @@
 """The operators' view."""
 
+import re
+
 import pytest
-from playwright.async_api import Route, expect
+from playwright.async_api import expect
 
 from tests.browser.console import Console
+from tests.browser.played import play, problem
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
 
@@ -11,14 +14,20 @@ ANSWERS = {
     "circuitos": {
         "telegram": {
             "estado": "FECHADO", "falhas": 0, "sucesso": 145, "motivo": "", "reabre_em": None,
+            "forcado": False, "replicas": 2,
         },
         "bridge_endereco": {
             "estado": "ABERTO", "falhas": 5, "sucesso": 12, "motivo": "server_error",
-            "reabre_em": "2099-01-01T00:00:00Z",
+            "reabre_em": "2099-01-01T00:00:00Z", "forcado": False, "replicas": 2,
+        },
+        "opencep": {
+            "estado": "ABERTO", "falhas": 9, "sucesso": 1, "motivo": "failure_rate",
+            "reabre_em": None, "forcado": False, "replicas": 2,
         },
     },
     "filas": {
         "tasks_ativas": 3, "tasks_agendadas": 1, "tasks_reservadas": 2, "workers": 6,
+        "servicos": {"gateway": 1, "enricher endereco": 5},
         "filas": {
             "stage.endereco": {
                 "prontas": 7, "mortas": 1, "ativas": 2, "esperando": 4, "idade_s": 3.2,
@@ -33,26 +42,38 @@ ANSWERS = {
     "agenda": {
         "tarefas": [
             {
-                "nome": "limpeza", "agenda": "a cada 5 min", "ultima": "2026-02-25T14:30:45Z",
-                "resultado": "ok", "proxima": "2026-02-25T14:35:45Z",
-            }
+                "nome": "limpeza_cache", "agenda": "0 */6 * * *", "ultima": "2026-02-25T12:00:00Z",
+                "situacao": "ok", "resultado": {"removidas": 31}, "perdidas": 4,
+                "proxima": "2026-02-25T18:00:00Z",
+            },
+            {
+                "nome": "verificacao_saude", "agenda": "*/5 * * * *",
+                "ultima": "2026-02-25T14:30:00Z", "situacao": "interrompida",
+                "resultado": {"redis": True, "filas": {"stage.endereco": {"prontas": 7}}},
+                "perdidas": 0, "proxima": "2026-02-25T14:35:00Z",
+            },
         ]
     },
 }  # fmt: skip
 
 
 async def test_every_card_shows_what_the_gateway_says(console: Console) -> None:
-    async def answer(route: Route) -> None:
-        await route.fulfill(json=ANSWERS[route.request.url.rsplit("/", 1)[1]])
-
-    for name in ANSWERS:
-        await console.page.route(f"**/api/{name}", answer)
+    for name, answer in ANSWERS.items():
+        await play(console.page, f"/api/{name}", answer)
     await console.page.get_by_role("link", name="Operação").click()
     card = console.page.locator
     await expect(card(".circuits")).to_contain_text("fechado")
     await expect(card(".circuits")).to_contain_text("erro da fonte; testa em")
     await expect(card(".queues")).to_contain_text("50/min")
-    await expect(card(".agenda")).to_contain_text("a cada 5 min")
+    await expect(card(".circuits")).to_contain_text("falhas demais")
+    cleaning = card(".agenda tr", has_text="limpeza_cache")
+    await expect(cleaning.get_by_role("cell")).to_have_text(
+        ["0 */6 * * *", re.compile("^25/02/2026"), "ok", "4", re.compile("^25/"), "removidas: 31"]
+    )
+    health = card(".agenda tr", has_text="verificacao_saude")
+    await expect(health).to_contain_text("interrompida")
+    await expect(health).to_contain_text("redis: sim; filas: ")
+    await expect(card(".agenda")).not_to_contain_text("[object")
     await expect(card(".cache")).to_contain_text("Taxa de acerto")
     depth = card(".queues").get_by_role("img", name="Mensagens à espera")
     await expect(depth).to_have_accessible_name(
@@ -62,11 +83,8 @@ async def test_every_card_shows_what_the_gateway_says(console: Console) -> None:
 
 
 async def test_a_card_without_an_answer_leaves_the_others_standing(console: Console) -> None:
-    async def refuse(route: Route) -> None:
-        problem = {"title": "Temporariamente indisponível", "detail": "a fila não responde"}
-        await route.fulfill(status=503, json=problem, content_type="application/problem+json")
-
-    await console.page.route("**/api/filas", refuse)
+    away = problem(503, "Temporariamente indisponível", "a fila não responde")
+    await play(console.page, "/api/filas", away, status=503)
     await console.page.get_by_role("link", name="Operação").click()
     await expect(console.page.locator(".queues")).to_contain_text("indisponível")
     await expect(console.page.locator(".queues")).to_contain_text("a fila não responde")
@@ -86,3 +104,12 @@ async def test_nobody_is_asked_while_the_view_is_hidden(console: Console) -> Non
     asked.clear()
     await console.page.clock.run_for(60_000)
     assert asked == []
+
+
+async def test_the_navigation_marks_the_view_that_is_shown_and_no_other(console: Console) -> None:
+    current = console.page.locator("nav [aria-current=page]")
+    await expect(current).to_have_text(["Consulta"])
+    await console.page.get_by_role("link", name="Operação").click()
+    await expect(current).to_have_text(["Operação"])
+    await console.open("/docs")
+    await expect(current).to_have_text(["API"])

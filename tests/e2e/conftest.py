@@ -54,6 +54,13 @@ class Api:
         async with self.http.put(url, json=settings) as answer:
             assert answer.status == 200, await answer.text()
 
+    async def control_all(self, **settings: Any) -> None:
+        """Set them for every provider there is."""
+        async with self.http.get(f"{self.simulator}/_control") as answer:
+            providers = await answer.json()
+        for provider in providers:
+            await self.control(provider, **settings)
+
     async def json(self, method: str, path: str, body: Any = None) -> tuple[int, Any]:
         """A plain call: status and body."""
         async with self.http.request(method, f"{self.gateway}{path}", json=body) as answer:
@@ -73,12 +80,6 @@ async def events_of(answer: aiohttp.ClientResponse) -> list[dict[str, Any]]:
     return events
 
 
-PROVIDERS = (
-    "telegram", "bridge_endereco", "bridge_telefone", "serpro", "minhareceita", "opencnpj",
-    "brasilapi", "opencep", "viacep",
-)  # fmt: skip
-
-
 @pytest.fixture
 async def api(services: Services) -> AsyncIterator[Api]:
     """The running stack with an empty cache, an empty call log, and quick, healthy providers."""
@@ -87,8 +88,7 @@ async def api(services: Services) -> AsyncIterator[Api]:
         api = Api(http, services.gateway, services.simulator)
         async with http.delete(f"{api.simulator}/_control"):
             pass
-        for provider in PROVIDERS:
-            await api.control(provider, latency_ms=5, jitter_ms=0)
+        await api.control_all(latency_ms=5, jitter_ms=0)
         await api.json("POST", "/api/cache/versao", {})
         yield api
 

@@ -16,7 +16,6 @@ from schemathesis.checks import CHECKS, load_all_checks
 from deploy.local.ports import free_port
 from gateway.operation import NDJSON
 from shared.keys import SCOPES, add
-from tests.e2e.conftest import PROVIDERS
 from tests.services import Services
 from tests.specification import as_sent, openapi_document, operations
 
@@ -48,9 +47,9 @@ def gateway(
     services: Services, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[tuple[str, dict[str, str]]]:
     """A gateway that asks for keys, providers that answer at once, and a key for everything."""
-    for provider in PROVIDERS:
-        settings_ = {"latency_ms": 1, "jitter_ms": 0}
-        requests.put(f"{services.simulator}/_control/{provider}", json=settings_, timeout=10)
+    control, quick = f"{services.simulator}/_control", {"latency_ms": 1, "jitter_ms": 0}
+    for provider in requests.get(control, timeout=10).json():
+        requests.put(f"{control}/{provider}", json=quick, timeout=10)
     file, port = tmp_path_factory.mktemp("keys") / "keys.json", free_port()
     key = add(file, "acme", list(SCOPES), "off", 1_000_000, 10)
     services.start("gateway.2", GATEWAY_PORT=str(port), API_KEYS_FILE=str(file))

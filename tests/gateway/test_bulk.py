@@ -9,9 +9,9 @@ import pytest
 import pytest_asyncio
 
 from gateway import bulk
-from gateway.schemas import BulkItem
 from gateway.streaming.room import ROOM
 from shared.app import LOOKUPS
+from shared.domain.answers import BulkItem
 from tests.gateway.gateways import CEP, PATIENCE, Gateway, Gateways
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")

@@ -9,10 +9,14 @@ from aiohttp.test_utils import TestServer
 
 from deploy.local.demo import DemoFailed, demonstrate
 from deploy.local.stack import ServiceDied
+from gateway.answers import json_answer
+from shared.domain.answers import CacheStatistics
 
 Answers = list[list[dict[str, object]]]
 STAGE: dict[str, object] = {"tipo": "telefone", "situacao": "ok", "origem": "x", "dados": {"n": 1}}
 DONE: dict[str, object] = {"tipo": "completo", "dados": {}}
+FAILED: dict[str, object] = {"tipo": "error", "dados": {"codigo": "cancelado", "mensagem": "fim"}}
+WHERE = "/api/consultas/00000000-0000-4000-8000-000000000001/eventos"
 CACHED = DONE | {"cache": True}
 
 
@@ -23,20 +27,25 @@ async def gateway() -> AsyncIterator[tuple[str, Answers]]:
 
     async def lookup(request: web.Request) -> web.StreamResponse:
         if not answers:
-            return web.json_response({"detail": "longe"}, status=503)
-        stream = web.StreamResponse(headers={"Content-Type": "text/event-stream"})
+            problem = {"title": "Temporariamente indisponível", "detail": "longe"}
+            media = "application/problem+json"
+            return web.json_response(problem, status=503, content_type=media)
+        headers = {"Content-Type": "text/event-stream", "Location": WHERE}
+        stream = web.StreamResponse(headers=headers)
         await stream.prepare(request)
         await stream.write(b": ping\n\n")
         for number, event in enumerate(answers.pop(0), 1):
-            body = f"id: {number}\nevent: {event['tipo']}\ndata: {json.dumps(event)}\n\n"
+            told = {"timestamp": "2026-02-25T14:30:45.123456Z", "seq": number, **event}
+            body = f"id: {number}\nevent: {event['tipo']}\ndata: {json.dumps(told)}\n\n"
             await stream.write(body.encode())
         return stream
 
-    async def console(_: web.Request) -> web.Response:
-        return web.json_response({})
+    async def statistics(_: web.Request) -> web.Response:
+        return json_answer(CacheStatistics(total_keys=0, hits=0, misses=0, memory_used=0))
 
     app = web.Application()
-    app.add_routes([web.post("/api/consulta-stream", lookup), web.get("/", console)])
+    app.router.add_post("/api/consulta-stream", lookup)
+    app.router.add_get("/api/cache/estatisticas", statistics)
     async with TestServer(app) as server:
         yield str(server.make_url("")), answers
 
@@ -57,9 +66,9 @@ async def test_a_miss_and_a_hit_are_printed_and_compared(
     [
         ([[STAGE, DONE], [STAGE, DONE]], "second lookup was not served from the cache"),
         ([[STAGE, CACHED], [STAGE, CACHED]], "first lookup was already served from the cache"),
-        ([[STAGE]], "ended without `completo`"),
-        ([[{"tipo": "error", "dados": {"detail": "prazo"}}]], "prazo"),
-        ([], "answered 503"),
+        ([[STAGE]], "did not come to its end: a conexão com o gateway caiu"),
+        ([[FAILED]], "ended without `completo`.*fim"),
+        ([], "did not come to its end: longe"),
     ],
 )
 async def test_what_went_wrong_is_said(

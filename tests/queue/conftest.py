@@ -5,7 +5,6 @@ from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Final
 
 import aiohttp
 import pytest
@@ -17,10 +16,6 @@ from tests.arena import Arena
 from tests.queue.asker import Asker, eventually
 from tests.queue.provider_log import Providers
 from tests.services import Services
-
-QUICK: Final = (
-    "telegram", "bridge_endereco", "bridge_telefone", "brasilapi", "opencep", "viacep",
-)  # fmt: skip
 
 
 @dataclass
@@ -80,7 +75,7 @@ class Stands:
         asker = Asker(bus)
         await asker.listening()
         providers = Providers(http, services.simulator)
-        await providers.set(*QUICK, latency_ms=0, jitter_ms=0)
+        await providers.set(*await providers.names(), latency_ms=0, jitter_ms=0)
         return Stand(services, asker, providers, store, bus, http)
 
 

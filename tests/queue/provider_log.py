@@ -29,6 +29,11 @@ class Providers:
         async with self._http.get(f"{self._url}/_control/log") as answer:
             return [Call(entry["provider"], entry["time"]) for entry in await answer.json()]
 
+    async def names(self) -> list[str]:
+        """Every provider there is."""
+        async with self._http.get(f"{self._url}/_control") as answer:
+            return list(await answer.json())
+
     async def set(self, *providers: str, **settings: Any) -> None:
         """Set the latency or the fault of these providers."""
         for provider in providers:

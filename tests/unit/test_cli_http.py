@@ -13,7 +13,8 @@ from aiohttp.test_utils import TestServer
 from consulta.errors import ApiError, LookupLost, Unreachable
 from consulta.http import HttpClient
 from consulta.options import Pause
-from shared.messages import Event
+from shared.domain.answers import Reset, Snapshot
+from shared.messages import Event, encode
 
 TASK = "6f1c2b4e-0000-4000-8000-aaaabbbbcccc"
 TYPES = ("iniciado", "telegram", "endereco", "telefone", "analysis", "completo")
@@ -133,7 +134,7 @@ async def test_a_stream_torn_anywhere_goes_on_after_the_last_event(
 
 
 async def test_a_log_that_was_set_back_costs_no_event_and_repeats_none(gateway: Gateway) -> None:
-    reset = b'event: reset\ndata: {"status":"STARTED","eventos":2}\n\n'
+    reset = b"event: reset\ndata: %b\n\n" % encode(Reset(data=Snapshot(status="STARTED", events=2)))
     other = frames("iniciado", "telefone", "endereco", "telegram", "analysis", "completo")
     gateway.answers = [streams(b"".join(TOLD[:3])), streams(reset + b"".join(other))]
     types = [event.type for event in await heard(gateway)]

@@ -16,6 +16,7 @@ from consulta.http import HttpClient
 
 QUEUES = {
     "tasks_ativas": 3, "tasks_agendadas": 2, "tasks_reservadas": 1, "workers": 7,
+    "servicos": {"gateway": 1, "enricher endereco": 6},
     "filas": {
         "stage.endereco": {
             "prontas": 1200, "mortas": 0, "ativas": 3, "esperando": 41, "idade_s": 12.34,
@@ -30,14 +31,26 @@ QUEUES = {
 CIRCUITS = {
     "telegram_api": {
         "estado": "FECHADO", "falhas": 0, "sucesso": 145, "motivo": "", "reabre_em": None,
+        "forcado": False, "replicas": 2,
     },
     "bridge": {
         "estado": "ABERTO", "falhas": 9, "sucesso": 1, "motivo": "5xx\x1b[2J",
-        "reabre_em": "2026-02-25T14:30:45.123456Z",
+        "reabre_em": "2026-02-25T14:30:45.123456Z", "forcado": False, "replicas": 2,
     },
 }  # fmt: skip
-JOBS = {"tarefas": [{"nome": "limpar_cache", "agenda": "0 */6 * * *", "ultima": None,
-                     "resultado": {"removidas": 3}, "proxima": "amanhã"}]}  # fmt: skip
+JOBS = {
+    "tarefas": [
+        {
+            "nome": "limpeza_cache", "agenda": "0 */6 * * *", "ultima": None, "situacao": "nunca",
+            "resultado": None, "perdidas": 0, "proxima": "amanhã",
+        },
+        {
+            "nome": "verificacao_saude", "agenda": "*/5 * * * *", "ultima": "ontem",
+            "situacao": "interrompida", "resultado": {"redis": True}, "perdidas": 12,
+            "proxima": "hoje",
+        },
+    ]
+}  # fmt: skip
 STATISTICS = {"total_keys": 12, "hits": 3, "misses": 1, "memory_used": 3 * 2**20}
 
 
@@ -76,8 +89,16 @@ async def test_queues_are_a_table(capsys: pytest.CaptureFixture[str], asked: lis
         "",
         "ativas 3 · agendadas 2 · reservadas 1 · workers 7",
     ]
-    [line] = await printed(capsys, "queues", "--json")
-    assert json.loads(line)["filas"] == QUEUES["filas"]
+
+
+@pytest.mark.parametrize(
+    ("command", "answer"), [("queues", QUEUES), ("circuits", CIRCUITS), ("jobs", JOBS)]
+)
+async def test_as_json_nothing_the_gateway_said_is_left_out(
+    capsys: pytest.CaptureFixture[str], asked: list[Any], command: str, answer: Any
+) -> None:
+    [line] = await printed(capsys, command, "--json")
+    assert json.loads(line) == answer
 
 
 async def test_circuits_are_a_table_that_commands_no_terminal(
@@ -102,7 +123,11 @@ async def test_a_circuit_is_held(
 
 async def test_jobs_are_shown_and_run(capsys: pytest.CaptureFixture[str], asked: list[Any]) -> None:
     lines = await printed(capsys, "jobs")
-    assert lines[1] == 'limpar_cache  0 */6 * * *  -       {"removidas":3}  amanhã'
+    assert lines == [
+        "tarefa             agenda       última  situação      perdidas  próxima  resultado",
+        "limpeza_cache      0 */6 * * *  -       nunca                0  amanhã   -",
+        'verificacao_saude  */5 * * * *  ontem   interrompida        12  hoje     {"redis":true}',
+    ]
     assert await printed(capsys, "jobs", "run", "a/b") == ["a/b: pedida"]
     assert asked[-1][:2] == ("POST", "/api/agenda/a/b")
 

@@ -5,8 +5,8 @@ import time
 import pytest
 from msgspec import convert, to_builtins
 
-from gateway.schemas import Started
 from shared.cache import Entries, Entry
+from shared.domain.answers import Started
 from shared.messages import now
 from shared.results import analysis_field, hit, started
 

@@ -1,6 +1,8 @@
 """The bodies of the API beside the messages: what the routes answer, and some of what they take.
 
-English here, the product's Portuguese on the wire. What the fields mean is told in `glossary`.
+One set of types: the gateway answers with them and describes itself by them, the client and the
+command line read them. English here, the product's Portuguese on the wire; what the fields mean to
+a caller is told in the gateway's glossary.
 """
 
 from typing import Any, Generic, Literal, TypeVar
@@ -9,14 +11,25 @@ from msgspec import UNSET, Struct, UnsetType, field
 
 from shared.analysis import Analysis
 from shared.identifiers import Kind
-from shared.lookups import Status
 from shared.messages import Outcome, Stage
 from shared.records import Address, Person, Phones, Registration
 
 Data = TypeVar("Data")
+# In which state a lookup or a stage is.
+Status = Literal["PENDING", "STARTED", "SUCCESS", "FAILURE", "REVOKED"]
+# What an `error` says happened, in a word for programs.
+ErrorCode = Literal[
+    "cancelado", "erro_interno", "estado_perdido", "pedido_invalido", "prazo_esgotado"
+]
+# What an operator may have of a circuit.
+CircuitHold = Literal["ABERTO", "FECHADO", "AUTOMATICO"]
+# How a periodic job's last run went.
+JobOutcome = Literal["nunca", "em_curso", "ok", "erro", "interrompida"]
 
 
 class ProblemDetails(Struct, kw_only=True, omit_defaults=True):
+    """An error (RFC 9457). `field_` is the field to mend, empty where it is none."""
+
     type: Literal["about:blank"]
     title: str
     status: int
@@ -25,6 +38,12 @@ class ProblemDetails(Struct, kw_only=True, omit_defaults=True):
 
 
 class StageResult(Struct, Generic[Data], kw_only=True):
+    """What a stage found; what is not known is unset.
+
+    `duration_ms` is what it took, `age_s` the data's age in seconds, `fetched` the instant the
+    provider was asked.
+    """
+
     outcome: Outcome | UnsetType = field(name="situacao", default=UNSET)
     source: str | UnsetType = field(name="origem", default=UNSET)
     age_s: int | UnsetType = field(name="idade_s", default=UNSET)
@@ -34,6 +53,8 @@ class StageResult(Struct, Generic[Data], kw_only=True):
 
 
 class StageResults(Struct, kw_only=True):
+    """The stages that were asked for."""
+
     telegram: StageResult[Person] | UnsetType = UNSET
     endereco: StageResult[Address] | UnsetType = UNSET
     telefone: StageResult[Phones] | UnsetType = UNSET
@@ -67,17 +88,21 @@ class Waiting(Struct, kw_only=True):
 class Failure(Struct, kw_only=True):
     """The `dados` of `error`."""
 
-    code: str = field(name="codigo")
+    code: ErrorCode = field(name="codigo")
     message: str = field(name="mensagem")
 
 
 class Accepted(Struct, kw_only=True):
+    """A lookup under way; `events` is the path of its stream."""
+
     task_id: str
     status: Status
     events: str = field(name="eventos")
 
 
 class Done(Struct, kw_only=True):
+    """A lookup that is answered already."""
+
     task_id: str
     cached: bool = field(name="cache")
     status: Literal["SUCCESS"]
@@ -85,7 +110,11 @@ class Done(Struct, kw_only=True):
 
 
 class BulkItem(Struct, kw_only=True, omit_defaults=True):
-    """What `Accepted`, `Done` or a problem would say of a lookup that had been asked for alone."""
+    """What `Accepted`, `Done` or a problem would say of a lookup that had been asked for alone.
+
+    `index` is its place, from 0, and `http` the status: 200 with `result`, 202 with `events`, or
+    an error with `detail` and perhaps the field at fault.
+    """
 
     index: int = field(name="indice")
     http: int
@@ -99,11 +128,15 @@ class BulkItem(Struct, kw_only=True, omit_defaults=True):
 
 
 class StageStatus(Struct, kw_only=True):
+    """How far a stage is; `outcome` once it has ended."""
+
     status: Status
     outcome: Outcome | UnsetType = field(name="situacao", default=UNSET)
 
 
 class LookupStatus(Struct, kw_only=True):
+    """How far a lookup is; `result` once there is one."""
+
     task_id: str
     status: Status
     result: Result | None = field(name="resultado")
@@ -111,11 +144,15 @@ class LookupStatus(Struct, kw_only=True):
 
 
 class Revoked(Struct, kw_only=True):
+    """A lookup was cancelled."""
+
     task_id: str
     status: Literal["REVOKED"]
 
 
 class Snapshot(Struct, kw_only=True):
+    """How a lookup stands: `events` is the number of its events so far."""
+
     status: Status
     events: int = field(name="eventos")
 
@@ -127,10 +164,14 @@ class Reset(Struct, kw_only=True):
 
 
 class CircuitOrder(Struct, kw_only=True):
-    state: Literal["ABERTO", "FECHADO", "AUTOMATICO"] = field(name="estado")
+    """Hold a circuit, or leave it to itself again."""
+
+    state: CircuitHold = field(name="estado")
 
 
 class QueueState(Struct, kw_only=True):
+    """One queue. `age_s` is its oldest's in seconds, `permits` what its limit leaves right now."""
+
     ready: int = field(name="prontas")
     dead: int = field(name="mortas")
     active: int = field(name="ativas")
@@ -141,6 +182,8 @@ class QueueState(Struct, kw_only=True):
 
 
 class QueueStatistics(Struct, kw_only=True):
+    """All queues, and the work in them; `services` counts the living processes."""
+
     active: int = field(name="tasks_ativas")
     scheduled: int = field(name="tasks_agendadas")
     reserved: int = field(name="tasks_reservadas")
@@ -150,6 +193,8 @@ class QueueStatistics(Struct, kw_only=True):
 
 
 class CacheStatistics(Struct, kw_only=True):
+    """The cache; `memory_used` in bytes."""
+
     total_keys: int
     hits: int
     misses: int
@@ -157,36 +202,53 @@ class CacheStatistics(Struct, kw_only=True):
 
 
 class InvalidatePattern(Struct, kw_only=True):
+    """Forget whatever has such a key."""
+
     pattern: str = field(name="padrao")
 
 
 class InvalidateSubject(Struct, kw_only=True):
+    """Forget one subject."""
+
     kind: str = field(name="tipo")
     identifier: str = field(name="identificador")
 
 
 class Removed(Struct, kw_only=True):
+    """How many keys were forgotten."""
+
     removed: int = field(name="removidas")
 
 
 class SchemaVersion(Struct, kw_only=True):
+    """The cache's schema version."""
+
     version: int = field(name="versao")
 
 
 class JobState(Struct, kw_only=True):
+    """A periodic job. `cron` is in UTC, `last` and `next` are instants.
+
+    `missed` counts the slots that passed while no process ran.
+    """
+
     name: str = field(name="nome")
     cron: str = field(name="agenda")
     last: str | None = field(name="ultima")
-    outcome: Literal["nunca", "em_curso", "ok", "erro", "interrompida"] = field(name="situacao")
+    outcome: JobOutcome = field(name="situacao")
     result: Any = field(name="resultado")
     missed: int = field(name="perdidas")
     next: str = field(name="proxima")
 
 
 class Agenda(Struct, kw_only=True):
+    """The periodic jobs."""
+
     jobs: list[JobState] = field(name="tarefas")
 
 
 class JobOrdered(Struct, kw_only=True):
+    """A job is to run now."""
+
     name: str = field(name="nome")
     outcome: Literal["pedida"] = field(name="situacao")
