@@ -21,7 +21,7 @@ def build(settings: Settings) -> web.Application:
         bus, lookups = app[BUS], app[LOOKUPS]
         reporter, limiter = Reporter(bus, lookups), app[LIMITER]
         orders = Orders(bus, limiter, reporter, settings)
-        handlers = Handlers(bus, lookups, reporter, orders)
+        handlers = Handlers(bus, lookups, reporter, orders, limiter)
         take(bus, ANALYSIS, handlers.on_analysis_requested, limiter, settings.rate_analysis)
         yield
 

@@ -9,7 +9,7 @@ from analyzer.merge import analyze
 from shared.bus import Bus
 from shared.consumer import Delivery
 from shared.identifiers import Kind
-from shared.limits import Permit
+from shared.limits import Limiter, Permit
 from shared.lookups import Lookups
 from shared.messages import STAGES, AnalysisRequested, Analyzed, decode_event
 from shared.orders import Orders
@@ -25,6 +25,7 @@ class Handlers:
     lookups: Lookups
     reporter: Reporter
     orders: Orders
+    limiter: Limiter
 
     async def on_analysis_requested(
         self, order: AnalysisRequested, _: Delivery, permit: Permit
@@ -37,6 +38,9 @@ class Handlers:
         if claim.verdict != "go":
             await self.reporter.retell(order.flight)
         if claim.verdict != "repeat":
+            # Held through an outage, it may be too old to count.
+            while wait := await self.limiter.renew(permit, 0):  # noqa: ASYNC110
+                await asyncio.sleep(wait)
             permit.used = True
             about, log = await asyncio.gather(
                 self.lookups.flight(order.flight), self.lookups.log(order.flight)

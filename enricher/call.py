@@ -38,7 +38,7 @@ Latest = Callable[[], Awaitable[float]]
 class Terms:
     """On what terms a provider is asked.
 
-    `deadline` is the Unix time by which the stage has to end; `wanted` tells whether anybody
+    `deadline` is when the stage has to end, in monotonic seconds; `wanted` tells whether anybody
     still waits, and is asked before each call but the first. `alone` if no other provider is
     left to ask: that is worth waiting for. `hedge` if another is being asked already: then there
     is one call, or none if it had to wait for a permit.
@@ -65,7 +65,7 @@ class Guarded:
     provider: Provider
     breaker: Breaker
     budget: RetryBudget = field(default_factory=RetryBudget)
-    clock: Callable[[], float] = time.time
+    clock: Callable[[], float] = time.monotonic
     jitter: Callable[[float], float] = backoff.full_jitter
 
     async def ask(self, query: Query, permits: Permits, terms: Terms) -> Answer:
@@ -141,22 +141,23 @@ class Guarded:
         if not terms.alone or terms.hedge or self.breaker.forced or patience <= 0:
             return False
         if wait <= patience:
-            await permits.on_wait(self.clock() + wait)
+            await permits.on_wait(wait)
         return await self.breaker.ready(patience) and await terms.wanted()
 
     async def _once(self, query: Query, permits: Permits, terms: Terms) -> Answer:
         self.breaker.check()
         # Where somebody else can be asked, nobody waits for this credential's quota.
-        quota = await permits.quota(self.provider.rate, terms.deadline if terms.alone else 0)
-        granted = [quota]
+        granted = await permits.take(
+            self.provider,
+            by=0 if terms.hedge else terms.deadline,
+            quota_by=terms.deadline if terms.alone else 0,
+        )
         try:
-            granted.append(await permits.next(0 if terms.hedge else terms.deadline))
             if granted[-1] is not permits.first and not await terms.wanted():
                 raise OutOfTime("nobody waits any more")
 
             async def fetch() -> Answer:
-                for permit in granted:
-                    permit.used = True
+                permits.use(granted, self.provider)
                 return await self._in_time(self.provider.fetch(query), terms)
 
             return await self.breaker.call(fetch)

@@ -19,7 +19,7 @@ from shared.consumer import Delivery
 from shared.errors import StoreUnavailable, Undecodable
 from shared.identifiers import Kind
 from shared.limits import Limiter, Permit
-from shared.lookups import Claim, Lookups, Recorded
+from shared.lookups import Lookups, Recorded
 from shared.messages import Event, Outcome, Stage, StageRequested, decode, decode_event, now
 from shared.orders import Orders
 from shared.records import Phones
@@ -49,6 +49,7 @@ class Handlers:
 
     async def on_stage_requested(self, order: StageRequested, _: Delivery, permit: Permit) -> None:
         """Do the stage, say so, and order what comes next."""
+        asked = time.monotonic()
         claim = await self.lookups.claim(order.flight, self.stage, order.order, self.queue.name)
         await self.orders.hurry(self.queue, claim.overdue)
         if claim.verdict == "drop":
@@ -59,9 +60,9 @@ class Handlers:
             recorded = await self.lookups.record(order.flight, self.stage, None)
         else:
             permits = Permits(
-                self.limiter, permit, lambda at: self.orders.waits(order.flight, self.stage, at)
+                self.limiter, permit, lambda wait: self.orders.waits(order.flight, self.stage, wait)
             )
-            event = await self._do(order, claim, permits)
+            event = await self._do(order, asked + claim.left, permits)
             recorded = await self.reporter.report(order.flight, self.stage, event, counts=True)
             if recorded.verdict == "new":
                 self._count(event)
@@ -77,13 +78,13 @@ class Handlers:
         recorded = await self.reporter.report(order.flight, self.stage, event, counts=True)
         await self._go_on(order, recorded, order.priority)
 
-    async def _do(self, order: StageRequested, claim: Claim, permits: Permits) -> Event:
-        began = time.time()
-        margin = min(MARGIN_S, max(0.0, MARGIN_SHARE * (claim.deadline - began)))
+    async def _do(self, order: StageRequested, deadline: float, permits: Permits) -> Event:
+        began = time.monotonic()
+        margin = min(MARGIN_S, max(0.0, MARGIN_SHARE * (deadline - began)))
         if (known := await self._known(order)) is not None:
             return known
         chain = Chain(self.stage, self.links.get(order.input_kind, []), self.hedging)
-        found = await self._ask(order, chain, permits, claim.deadline, margin)
+        found = await self._ask(order, chain, permits, deadline, margin)
         if isinstance(found, Failure):
             provider = chain.attempts[-1].provider if chain.attempts else ""
             event = await self.fallback.find(order, found) or unanswered(
@@ -94,7 +95,7 @@ class Handlers:
             if is_reference(order):
                 await self.reference.keep_address(order.inputs[0], event)
         event.attempts = chain.attempts
-        event.duration_ms = round((time.time() - began) * 1000)
+        event.duration_ms = round((time.monotonic() - began) * 1000)
         return event
 
     async def _ask(
@@ -121,8 +122,9 @@ class Handlers:
                 return await self.lookups.is_open(order.flight)
 
             async def latest() -> float:
+                asked = time.monotonic()
                 try:
-                    return await self.lookups.deadline(order.flight) - margin
+                    return asked + await self.lookups.left(order.flight) - margin
                 except StoreUnavailable:
                     return deadline - margin
 

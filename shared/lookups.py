@@ -55,13 +55,13 @@ class Plan:
 
 @dataclass(frozen=True)
 class Claim:
-    """Whether an order may be carried out, and until when (Unix seconds).
+    """Whether an order may be carried out, and how many seconds its flight has left.
 
     `overdue` is the order that others have overtaken too often, if there is one.
     """
 
     verdict: Literal["go", "resume", "repeat", "drop"]
-    deadline: float
+    left: float
     priority: int
     overdue: bytes = b""
 
@@ -186,10 +186,10 @@ class Lookups:
     async def claim(self, flight: str, step: str, order: str, queue: str) -> Claim:
         """Ask leave to carry out an order for one step of a flight."""
         keys = [flight_key(flight), waiting_key(queue), active_key(queue), _overtaken(queue)]
-        verdict, deadline, priority, overdue = await self._store.run(
+        verdict, left, priority, overdue = await self._store.run(
             "claim", keys, step, order, flight, PATIENCE
         )
-        return Claim(verdict.decode(), int(deadline) / 1000, int(priority), overdue)
+        return Claim(verdict.decode(), int(left) / 1000, int(priority), overdue)
 
     async def record(
         self, flight: str, step: str, event: Event | None, *, counts: bool = False
@@ -241,10 +241,9 @@ class Lookups:
         """All events of a flight, without task_id and seq."""
         return await self._store.items(f"{flight_key(flight)}:log")
 
-    async def deadline(self, flight: str) -> float:
-        """When a flight has to end (Unix seconds); 0 if there is no such flight."""
-        found = await self._store.do("HGET", flight_key(flight), "deadline")
-        return int(found or 0) / 1000
+    async def left(self, flight: str) -> float:
+        """The seconds a flight has left; 0 if there is no such flight."""
+        return int(await self._store.run("left", [flight_key(flight)])) / 1000
 
     async def is_open(self, flight: str) -> bool:
         """Whether anybody still waits for this flight."""

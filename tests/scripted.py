@@ -59,10 +59,10 @@ def terms(deadline: float = 60.0, *, alone: bool = False) -> Terms:
 
 
 def permits(told: list[float] | None = None) -> Permits:
-    """Permits of an unlimited queue; `told` hears when a wait will end."""
+    """Permits of an unlimited queue; `told` hears how long a wait will take."""
 
-    async def on_wait(retry_at: float) -> None:
+    async def on_wait(seconds: float) -> None:
         if told is not None:
-            told.append(retry_at)
+            told.append(seconds)
 
-    return Permits(Limiter(cast("Any", None)), Permit(Limit(""), ""), on_wait)
+    return Permits(Limiter(cast("Any", None)), Permit(Limit("")), on_wait)

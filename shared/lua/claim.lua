@@ -1,6 +1,6 @@
 -- Ask whether this order may be carried out.
 -- KEYS: flight, waiting, active, overtaken   ARGV: step, order, flight id, patience
--- Returns {verdict, deadline ms, priority, overdue order}; verdict is one of
+-- Returns {verdict, ms the flight has left, priority, overdue order}; verdict is one of
 --   go      do it
 --   resume  do it; this very order was begun before, and its process died or met an outage
 --   repeat  this order was carried out, but perhaps not told: tell again, even if it all has ended
@@ -10,6 +10,8 @@
 -- order is handed out, to be published again with the highest priority.
 local key, waiting, active, overtaken = unpack(KEYS)
 local step, order, flight, patience = unpack(ARGV)
+local time = redis.call('TIME')
+local now = time[1] * 1000 + math.floor(time[2] / 1000)
 
 local function overdue()
   local head = redis.call('ZRANGE', waiting, 0, 0)[1]
@@ -29,6 +31,7 @@ local function overdue()
   return late or ''
 end
 
+local deadline = redis.call('HGET', key, 'deadline') or '0'
 local holder = redis.call('HGET', key, 'claim:' .. step)
 local verdict
 if redis.call('HEXISTS', key, 'seq:' .. step) == 1 then
@@ -37,13 +40,13 @@ elseif redis.call('EXISTS', key) == 0 or redis.call('HEXISTS', key, 'ended') == 
   verdict = 'drop'
 elseif holder and holder ~= order then
   -- Its message is still in the queue, unacknowledged, so this one may go.
-  return {'drop', '0', '0', ''}
+  return {'drop', 0, '0', ''}
 else
   verdict = holder and 'resume' or 'go'
   redis.call('HSET', key, 'claim:' .. step, order)
   redis.call('HDEL', key, 'order:' .. step)
-  redis.call('ZADD', active, redis.call('HGET', key, 'deadline'), flight)
+  redis.call('ZADD', active, deadline, flight)
 end
 redis.call('ZREM', waiting, flight)
-return {verdict, redis.call('HGET', key, 'deadline') or '0',
-  redis.call('HGET', key, 'priority') or '0', verdict == 'go' and overdue() or ''}
+return {verdict, math.max(0, tonumber(deadline) - now), redis.call('HGET', key, 'priority') or '0',
+  verdict == 'go' and overdue() or ''}

@@ -1,6 +1,5 @@
 """An enricher's handlers on a real Redis and the simulator, without a bus."""
 
-import time
 from collections.abc import Sequence
 from typing import Any, cast
 from uuid import uuid4
@@ -54,7 +53,7 @@ class NoOrders(Orders):
     async def hurry(self, queue: Queue, overdue: bytes) -> None:
         pass
 
-    async def waits(self, flight: str, step: str, retry_at: float) -> None:
+    async def waits(self, flight: str, step: str, seconds: float) -> None:
         pass
 
 
@@ -70,7 +69,7 @@ class Enricher:
         kind: Kind,
         providers: Sequence[str],
     ) -> None:
-        self.stage, self.kind = stage, kind
+        self.stage, self.kind, self.prazo, self._store = stage, kind, 60.0, store
         self.lookups, self.cache = Lookups(store), Cache(store, Secret("secret"))
         self.circuits = Circuits(Board(store), jitter=lambda seconds: seconds)
         self.providers: dict[str, Provider] = {
@@ -128,14 +127,15 @@ class Enricher:
         )
         for event in before:
             await self.lookups.record(order.flight, event.type, event, counts=True)
-        await self.handlers.on_stage_requested(order, cast("Delivery", None), Permit(Limit(""), ""))
+        await self.handlers.on_stage_requested(order, cast("Delivery", None), Permit(Limit("")))
         log = map(decode_event, await self.lookups.log(order.flight))
         [told] = [event for event in log if event.type == self.stage]
         return told
 
     async def _flight(self, kind: Kind, identifier: str, digest: str) -> str:
         request = Requested(identifier=identifier, kind=kind, task_id=str(uuid4()), origin="tests")
-        deadline = time.time() + 60
+        seconds, micros = await self._store.redis.time()
+        deadline = seconds + micros / 1e6 + self.prazo
         wanted: list[Stage] = [self.stage]
         first = started(kind, wanted)
         plan = await self.lookups.plan(request, digest, uuid4().hex, wanted, deadline, first)
