@@ -48,5 +48,8 @@ else
   redis.call('ZADD', active, deadline, flight)
 end
 redis.call('ZREM', waiting, flight)
+-- Nobody works on what has ended, nor on what should have: its process died.
+if verdict == 'drop' then redis.call('ZREM', active, flight) end
+redis.call('ZREMRANGEBYSCORE', active, '-inf', now)
 return {verdict, math.max(0, tonumber(deadline) - now), redis.call('HGET', key, 'priority') or '0',
   verdict == 'go' and overdue() or ''}
