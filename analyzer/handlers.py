@@ -8,6 +8,7 @@ from typing import cast
 from analyzer.merge import analyze
 from shared.bus import Bus
 from shared.consumer import Delivery
+from shared.flow.claims import Claims
 from shared.identifiers import Kind
 from shared.limits import Limiter, Permit
 from shared.lookups import Lookups
@@ -26,12 +27,13 @@ class Handlers:
     reporter: Reporter
     orders: Orders
     limiter: Limiter
+    claims: Claims
 
     async def on_analysis_requested(
         self, order: AnalysisRequested, _: Delivery, permit: Permit
     ) -> None:
         """Every stage has ended: merge them, say `analysis`, and pass the flight on."""
-        claim = await self.lookups.claim(order.flight, "analysis", order.order, ANALYSIS.name)
+        claim = await self.claims.claim(order.flight, "analysis", order.order, ANALYSIS.name)
         await self.orders.hurry(ANALYSIS, claim.overdue)
         if claim.verdict == "drop":
             return

@@ -23,6 +23,7 @@ from shared.app import BUS, CACHE, LIMITER, LOOKUPS, STORE, base
 from shared.cache import KINDS
 from shared.circuits import Board
 from shared.errors import StoreUnavailable
+from shared.flow.claims import Claims
 from shared.identifiers import Kind
 from shared.intake import take
 from shared.messages import Stage
@@ -46,6 +47,7 @@ def build(settings: Settings, stage: Stage) -> web.Application:
             brasilapi = providers[BrasilApi.name]
             assert isinstance(brasilapi, BrasilApi)  # noqa: S101 - what its name stands for
             reference = Reference(cache, brasilapi, circuits.of(brasilapi.name, brasilapi.timeout))
+            claims = Claims(app[STORE], lookups)
             handlers = Handlers(
                 stage=stage,
                 queue=STAGE_QUEUES[stage],
@@ -56,14 +58,18 @@ def build(settings: Settings, stage: Stage) -> web.Application:
                 orders=Orders(bus, limiter, reporter, settings),
                 reference=reference,
                 fallback=Fallback(cache, lookups, reference),
+                claims=claims,
                 hedging=settings.hedging,
             )
             # First of all: a replica that starts in an outage need not find out by itself.
             with suppress(StoreUnavailable):
                 await circuits.tick()
+                # What is claimed by a process that never said it lives is anybody's.
+                await claims.beat()
             configured = {link.provider for kind in links.values() for link in kind}
             tickers = [
                 asyncio.create_task(circuits.run(), name="circuits"),
+                asyncio.create_task(claims.run(), name="claims"),
                 asyncio.create_task(watch(app[STORE], configured), name="reach"),
             ]
             bus.on_dead = handlers.on_dead

@@ -79,6 +79,7 @@ class Guarded:
             try:
                 return await self._retry(query, permits, terms)
             except RateLimited:
+                await permits.refused(self.provider)
                 if was_limited:
                     raise
                 was_limited = True
@@ -157,7 +158,7 @@ class Guarded:
                 raise OutOfTime("nobody waits any more")
 
             async def fetch() -> Answer:
-                permits.use(granted, self.provider)
+                await permits.use(granted, self.provider)
                 return await self._in_time(self.provider.fetch(query), terms)
 
             return await self.breaker.call(fetch)

@@ -11,6 +11,7 @@ Failure
 ├── NotCalled       it was not asked, which says nothing about it
 │   ├── CircuitOpen     nor will it be for some time
 │   ├── OutOfTime       the lookup's time was up before the call could be made
+│   ├── AskedBefore     it bills, and a process that died may have asked it: its answer is lost
 │   └── OutOfQuota      its credential's limit is used up, and nobody waits for it, or not so long
 ├── RateLimited     429: it says when to come back
 └── Outage          the provider's fault, and the one class that feeds the breaker
@@ -77,6 +78,10 @@ class OutOfTime(NotCalled):
 
 class OutOfQuota(NotCalled):
     reason = "quota"
+
+
+class AskedBefore(NotCalled):
+    reason = "asked_before"
 
 
 class CircuitOpen(NotCalled):

@@ -2,7 +2,7 @@
 
 import time
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from uuid import uuid4
 
 from msgspec.structs import replace
@@ -16,7 +16,8 @@ from enricher.providers.base import Answer, Query
 from enricher.reference import Reference, is_reference
 from shared import metrics
 from shared.consumer import Delivery
-from shared.errors import StoreUnavailable, Undecodable
+from shared.errors import StoreUnavailable, Unavailable, Undecodable
+from shared.flow.claims import Claims
 from shared.identifiers import Kind
 from shared.limits import Limiter, Permit
 from shared.lookups import Lookups, Recorded
@@ -45,12 +46,23 @@ class Handlers:
     orders: Orders
     reference: Reference
     fallback: Fallback
+    claims: Claims
     hedging: bool = False
+    # What has been found out by this process and could not be written down yet, by order: nobody
+    # is asked again for it.
+    unrecorded: dict[str, Event] = field(default_factory=dict)
 
     async def on_stage_requested(self, order: StageRequested, _: Delivery, permit: Permit) -> None:
         """Do the stage, say so, and order what comes next."""
+        if self.claims.has(order.order):
+            # Its delivery here lost its connection and goes on: somebody else may have the permit.
+            await self.limiter.settle(permit)
+        async with self.claims.alone(order.order):
+            await self._carry_out(order, permit)
+
+    async def _carry_out(self, order: StageRequested, permit: Permit) -> None:
         asked = time.monotonic()
-        claim = await self.lookups.claim(order.flight, self.stage, order.order, self.queue.name)
+        claim = await self.claims.claim(order.flight, self.stage, order.order, self.queue.name)
         await self.orders.hurry(self.queue, claim.overdue)
         if claim.verdict == "drop":
             return
@@ -59,11 +71,14 @@ class Handlers:
         if claim.verdict == "repeat":
             recorded = await self.lookups.record(order.flight, self.stage, None)
         else:
-            permits = Permits(
-                self.limiter, permit, lambda wait: self.orders.waits(order.flight, self.stage, wait)
-            )
-            event = await self._do(order, asked + claim.left, permits)
-            recorded = await self.reporter.report(order.flight, self.stage, event, counts=True)
+            event = self.unrecorded.pop(order.order, None)
+            if event is None:
+                event = await self._do(order, asked + claim.left, self._permits(order, permit))
+            try:
+                recorded = await self.reporter.report(order.flight, self.stage, event, counts=True)
+            except Unavailable:
+                self.unrecorded[order.order] = event
+                raise
             if recorded.verdict == "new":
                 self._count(event)
         await self._go_on(order, recorded, max(claim.priority, order.priority))
@@ -77,6 +92,15 @@ class Handlers:
         event = Event(type=self.stage, timestamp=now(), outcome="indisponivel")
         recorded = await self.reporter.report(order.flight, self.stage, event, counts=True)
         await self._go_on(order, recorded, order.priority)
+
+    def _permits(self, order: StageRequested, first: Permit) -> Permits:
+        return Permits(
+            self.limiter,
+            first,
+            on_wait=lambda wait: self.orders.waits(order.flight, self.stage, wait),
+            mark=lambda provider: self.claims.mark(order.flight, self.stage, provider),
+            unmark=lambda provider: self.claims.unmark(order.flight, self.stage, provider),
+        )
 
     async def _do(self, order: StageRequested, deadline: float, permits: Permits) -> Event:
         began = time.monotonic()

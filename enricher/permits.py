@@ -10,7 +10,7 @@ import time
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 
-from enricher.failures import NotCalled, OutOfQuota, OutOfTime
+from enricher.failures import AskedBefore, NotCalled, OutOfQuota, OutOfTime
 from enricher.providers.base import Provider
 from shared.errors import StoreUnavailable
 from shared.limits import Limiter, Permit
@@ -30,6 +30,10 @@ class Permits:
     first: Permit
     # Told the seconds a wait will take, before it begins.
     on_wait: Callable[[float], Awaitable[None]]
+    # Notes that this provider, which bills, is about to be called; False if that was so before.
+    mark: Callable[[str], Awaitable[bool]]
+    # That it said it has not done, nor billed, what it was asked for.
+    unmark: Callable[[str], Awaitable[None]]
     clock: Callable[[], float] = time.monotonic
 
     async def take(self, provider: Provider, *, by: float, quota_by: float) -> list[Permit]:
@@ -56,16 +60,24 @@ class Permits:
             raise
         return [quota, mine]
 
-    def use(self, permits: list[Permit], provider: Provider) -> None:
+    async def use(self, permits: list[Permit], provider: Provider) -> None:
         """The call is made now.
 
         Raises:
+            AskedBefore: it may have been made, and billed, before; so it must not be made.
             StoreUnavailable: what lay between took so long that they no longer cover it.
         """
+        if provider.billed and not await self.mark(provider.name):
+            raise AskedBefore("may have been asked before")
         if not self._last(provider, *permits):
             raise StoreUnavailable("Redis took too long")
         for permit in permits:
             permit.used = True
+
+    async def refused(self, provider: Provider) -> None:
+        """The call was made, and not carried out: it may be made again."""
+        if provider.billed:
+            await self.unmark(provider.name)
 
     async def settle(self, *permits: Permit) -> None:
         """The call is over. The first permit is settled by whoever took the message."""

@@ -6,7 +6,7 @@ flight has one or more askers, and each reads the same log under its own task_id
 position in the log is its `seq` for every one of them.
 
     consulta:lookup:{task}          hash: origin, tenant, kind, flight, ended …
-    consulta:flight:{id}            hash: wanted, left, deadline, claim:<step>, seq:<step>, ended …
+    consulta:flight:{id}            hash: wanted, left, deadline, claim:, by:, seq:<step>, ended …
     consulta:flight:{id}:log        list of events, without task_id and seq
     consulta:flight:{id}:askers     hash: task -> origin
     consulta:inflight:{subject}     the flight under way for a subject
@@ -41,6 +41,8 @@ PATIENCE: Final = 20
 _AGAIN_S: Final = 30.0
 _BATCH: Final = 200
 
+CLAIMANTS: Final = "consulta:claimants"
+
 Status = Literal["PENDING", "STARTED", "SUCCESS", "FAILURE", "REVOKED"]
 
 
@@ -60,7 +62,7 @@ class Claim:
     `overdue` is the order that others have overtaken too often, if there is one.
     """
 
-    verdict: Literal["go", "resume", "repeat", "drop"]
+    verdict: Literal["go", "resume", "busy", "repeat", "drop"]
     left: float
     priority: int
     overdue: bytes = b""
@@ -183,11 +185,17 @@ class Lookups:
         )
         return Plan(verdict.decode(), flight.decode(), int(before))
 
-    async def claim(self, flight: str, step: str, order: str, queue: str) -> Claim:
-        """Ask leave to carry out an order for one step of a flight."""
+    async def claim(
+        self, flight: str, step: str, order: str, queue: str, instance: str = ""
+    ) -> Claim:
+        """Ask leave to carry out an order for one step of a flight; see `shared.flow.claims`.
+
+        Args:
+            instance: the process that asks.
+        """
         keys = [flight_key(flight), waiting_key(queue), active_key(queue), _overtaken(queue)]
         verdict, left, priority, overdue = await self._store.run(
-            "claim", keys, step, order, flight, PATIENCE
+            "claim", [*keys, CLAIMANTS], step, order, flight, PATIENCE, instance
         )
         return Claim(verdict.decode(), int(left) / 1000, int(priority), overdue)
 

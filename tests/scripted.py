@@ -54,6 +54,15 @@ async def always() -> bool:
     return True
 
 
+async def never_before(_: str) -> bool:
+    """No provider that bills was called before."""
+    return True
+
+
+async def forgotten(_: str) -> None:
+    """Nor has this one been."""
+
+
 def terms(deadline: float = 60.0, *, alone: bool = False) -> Terms:
     return Terms(deadline, always, alone=alone)
 
@@ -65,4 +74,5 @@ def permits(told: list[float] | None = None) -> Permits:
         if told is not None:
             told.append(seconds)
 
-    return Permits(Limiter(cast("Any", None)), Permit(Limit("")), on_wait)
+    limiter = Limiter(cast("Any", None))
+    return Permits(limiter, Permit(Limit("")), on_wait, never_before, forgotten)

@@ -18,6 +18,7 @@ from enricher.reference import Reference
 from shared.cache import Cache
 from shared.circuits import Board
 from shared.consumer import Delivery
+from shared.flow.claims import Claims
 from shared.identifiers import Kind
 from shared.limits import Limit, Limiter, Permit
 from shared.lookups import Lookups, Recorded
@@ -101,6 +102,7 @@ class Enricher:
             orders=NoOrders(),
             reference=self.reference,
             fallback=Fallback(self.cache, self.lookups, self.reference),
+            claims=Claims(store, self.lookups),
         )
 
     async def lookup(

@@ -5,7 +5,7 @@ import math
 from enricher.permits import Permits
 from shared.limits import LEASE, Limit, Limiter, Permit
 from shared.store import Store
-from tests.scripted import Scripted
+from tests.scripted import Scripted, forgotten, never_before
 
 LIMIT = Limit.parse("queue", "2/min")
 
@@ -32,12 +32,12 @@ async def test_an_order_held_through_an_outage_is_not_called_under_its_old_permi
     assert await limiter.acquire(first) == 0
     before = first.id
     clock.seconds = LEASE
-    permits = Permits(limiter, first, nothing, clock)
+    permits = Permits(limiter, first, nothing, never_before, forgotten, clock)
     provider = Scripted()
     granted = await permits.take(provider, by=math.inf, quota_by=0)
     assert granted[1] is first
     assert first.id != before
-    permits.use(granted, provider)
+    await permits.use(granted, provider)
     assert await store.redis.zrange(LIMIT.key, 0, -1) == [first.id.encode()]
 
 
@@ -60,7 +60,7 @@ async def test_the_credential_s_permit_does_not_grow_old_while_the_queue_s_is_wa
 
     waited: list[float] = []
     limiter = Slow(store, monotonic=clock)
-    permits = Permits(limiter, Permit(LIMIT), nothing, clock)
+    permits = Permits(limiter, Permit(LIMIT), nothing, never_before, forgotten, clock)
     granted = await permits.take(provider, by=math.inf, quota_by=math.inf)
     assert all(limiter.lasts(permit, provider.timeout) for permit in granted)
     assert await store.redis.zcard("consulta:permits:scripted") == 1
