@@ -7,12 +7,12 @@ from typing import cast
 
 from analyzer.merge import analyze
 from shared.bus import Bus
-from shared.consumer import Delivery
+from shared.consumer import Delivery, PutOff
 from shared.flow.claims import Claims
 from shared.identifiers import Kind
 from shared.limits import Limiter, Permit
 from shared.lookups import Lookups
-from shared.messages import STAGES, AnalysisRequested, Analyzed, decode_event
+from shared.messages import STAGES, AnalysisRequested, Analyzed, decode_event, encode
 from shared.orders import Orders
 from shared.reporter import Reporter, event
 from shared.topology import ANALYSIS, ANALYZED
@@ -41,8 +41,12 @@ class Handlers:
             await self.reporter.retell(order.flight)
         if claim.verdict != "repeat":
             # Held through an outage, it may be too old to count.
-            while wait := await self.limiter.renew(permit, 0):  # noqa: ASYNC110
-                await asyncio.sleep(wait)
+            if wait := await self.limiter.renew(permit, 0):
+                later = PutOff(wait, encode(order))
+                await self.claims.put_off(
+                    order.flight, "analysis", order.order, ANALYSIS.name, later
+                )
+                return
             permit.used = True
             about, log = await asyncio.gather(
                 self.lookups.flight(order.flight), self.lookups.log(order.flight)

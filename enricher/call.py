@@ -16,9 +16,10 @@ import backoff
 from enricher.breaker import Breaker
 from enricher.budget import RetryBudget
 from enricher.failures import CircuitOpen, Outage, OutOfTime, RateLimited, TimedOut
-from enricher.permits import Permits
+from enricher.permits import IN_HAND, LATE, Permits
 from enricher.providers.base import Answer, Provider, Query
 from shared import metrics
+from shared.consumer import PutOff
 
 # 1, 2, 4, 8 s between five tries where nobody else can be asked; else the next provider is
 # worth more than a third retry.
@@ -26,8 +27,7 @@ TRIES_ALONE: Final = 5
 TRIES_WITH_FALLBACK: Final = 3
 # Seconds of a lookup's time that a call made at the last moment has to itself.
 LAST_CALL: Final = 0.5
-# Seconds an order waits, where nobody else can be asked, for a provider that said "too many"; a
-# longer wait would keep other orders from being taken.
+# Seconds an order waits, where nobody else can be asked, for a provider that said "too many".
 PATIENCE: Final = 15.0
 
 Wanted = Callable[[], Awaitable[bool]]
@@ -73,8 +73,10 @@ class Guarded:
 
         Raises:
             Failure: the last one, or CircuitOpen.
+            PutOff: what it waits for comes in time, but not soon.
         """
-        was_limited = False
+        # One that was put off has had its pause.
+        was_limited = permits.made[self.provider.name] > 0
         while True:
             try:
                 return await self._retry(query, permits, terms)
@@ -125,7 +127,7 @@ class Guarded:
         retrying = backoff.on_exception(
             backoff.expo,
             Outage,
-            max_tries=terms.tries,
+            max_tries=max(1, terms.tries - permits.made[self.provider.name]),
             max_value=8,
             jitter=lambda pause: min(self.jitter(pause), self._left(terms) - LAST_CALL),
             giveup=hopeless,
@@ -136,14 +138,25 @@ class Guarded:
         return answer
 
     async def _come_back(self, permits: Permits, terms: Terms) -> bool:
-        """Wait for the end of a pause the provider asked for. False where it is too long."""
+        """Wait for the end of a pause the provider asked for. False where it is too long.
+
+        Raises:
+            PutOff: it is not, but too long to be waited for in hand.
+        """
         wait = self.breaker.retry_in
         patience = min(PATIENCE, self._left(terms) - LAST_CALL)
         if not terms.alone or terms.hedge or self.breaker.forced or patience <= 0:
             return False
         if wait <= patience:
             await permits.on_wait(wait)
-        return await self.breaker.ready(patience) and await terms.wanted()
+        # A short pause, and then as long for whoever makes the probe.
+        hold = IN_HAND + (wait if wait <= IN_HAND else 0.0)
+        if await self.breaker.ready(min(patience, hold)):
+            return await terms.wanted()
+        wait = self.breaker.retry_in
+        if wait > PATIENCE or wait + LATE >= self._left(terms) - LAST_CALL:
+            return False
+        raise PutOff(wait)
 
     async def _once(self, query: Query, permits: Permits, terms: Terms) -> Answer:
         self.breaker.check()

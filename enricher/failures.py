@@ -136,3 +136,16 @@ def is_outage(outcome: Any) -> bool | None:
     if isinstance(outcome, NotFound):
         return False if outcome.confirmed else None
     return None if isinstance(outcome, Exception) and not isinstance(outcome, Blocked) else False
+
+
+def recalled(reason: str) -> Failure:
+    """The failure of an earlier try by its word: as much of it as weighs in the outcome."""
+    match reason:
+        case NotFound.reason:
+            return NotFound(confirmed=False)
+        case RateLimited.reason:
+            return RateLimited(0)
+        case OutOfQuota.reason:
+            return OutOfQuota(reason)
+        case _:
+            return Failure(reason)

@@ -1,10 +1,12 @@
 """What an enricher does with each message."""
 
 import time
+from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from uuid import uuid4
 
+from msgspec import convert
 from msgspec.structs import replace
 
 from enricher.call import Guarded
@@ -15,15 +17,15 @@ from enricher.permits import Permits
 from enricher.providers.base import Answer, Query
 from enricher.reference import Reference, is_reference
 from shared import metrics
-from shared.consumer import Delivery
+from shared.consumer import Delivery, PutOff
 from shared.errors import StoreUnavailable, Unavailable, Undecodable
 from shared.flow.claims import Claims
 from shared.identifiers import Kind
 from shared.limits import Limiter, Permit
 from shared.lookups import Lookups, Recorded
-from shared.messages import Event, Outcome, Stage, StageRequested, decode, decode_event, now
+from shared.messages import Event, Outcome, Stage, StageRequested, decode, decode_event, encode, now
 from shared.orders import Orders
-from shared.records import Phones
+from shared.records import Phone, Phones
 from shared.reporter import Reporter
 from shared.stages import derived
 from shared.topology import Queue
@@ -66,6 +68,7 @@ class Handlers:
         await self.orders.hurry(self.queue, claim.overdue)
         if claim.verdict == "drop":
             return
+        order.priority = max(claim.priority, order.priority)
         if claim.verdict != "go":
             await self.reporter.retell(order.flight)
         if claim.verdict == "repeat":
@@ -73,7 +76,13 @@ class Handlers:
         else:
             event = self.unrecorded.pop(order.order, None)
             if event is None:
-                event = await self._do(order, asked + claim.left, self._permits(order, permit))
+                permits = self._permits(order, permit)
+                try:
+                    event = await self._do(order, asked + claim.left, permits)
+                except PutOff as later:
+                    queue = self.queue.name
+                    await self.claims.put_off(order.flight, self.stage, order.order, queue, later)
+                    return
             try:
                 recorded = await self.reporter.report(order.flight, self.stage, event, counts=True)
             except Unavailable:
@@ -81,7 +90,7 @@ class Handlers:
                 raise
             if recorded.verdict == "new":
                 self._count(event)
-        await self._go_on(order, recorded, max(claim.priority, order.priority))
+        await self._go_on(order, recorded)
 
     async def on_dead(self, queue: Queue, body: bytes, _: str, __: str) -> None:
         """An order that cannot be done must not leave its lookup waiting."""
@@ -91,7 +100,7 @@ class Handlers:
             return
         event = Event(type=self.stage, timestamp=now(), outcome="indisponivel")
         recorded = await self.reporter.report(order.flight, self.stage, event, counts=True)
-        await self._go_on(order, recorded, order.priority)
+        await self._go_on(order, recorded)
 
     def _permits(self, order: StageRequested, first: Permit) -> Permits:
         return Permits(
@@ -100,6 +109,7 @@ class Handlers:
             on_wait=lambda wait: self.orders.waits(order.flight, self.stage, wait),
             mark=lambda provider: self.claims.mark(order.flight, self.stage, provider),
             unmark=lambda provider: self.claims.unmark(order.flight, self.stage, provider),
+            made=Counter(order.tries),
         )
 
     async def _do(self, order: StageRequested, deadline: float, permits: Permits) -> Event:
@@ -107,7 +117,9 @@ class Handlers:
         margin = min(MARGIN_S, max(0.0, MARGIN_SHARE * (deadline - began)))
         if (known := await self._known(order)) is not None:
             return known
-        chain = Chain(self.stage, self.links.get(order.input_kind, []), self.hedging)
+        chain = Chain(
+            self.stage, self.links.get(order.input_kind, []), self.hedging, [*order.attempts]
+        )
         found = await self._ask(order, chain, permits, deadline, margin)
         if isinstance(found, Failure):
             provider = chain.attempts[-1].provider if chain.attempts else ""
@@ -132,7 +144,7 @@ class Handlers:
     ) -> tuple[Answer, str] | Failure:
         """One answer for all inputs: phones come several to a company."""
         answers: list[tuple[Answer, str]] = []
-        for value in order.inputs:
+        for place, value in enumerate(order.inputs):
             query = Query(
                 stage=self.stage,
                 kind=order.input_kind,
@@ -152,16 +164,25 @@ class Handlers:
                 except StoreUnavailable:
                     return deadline - margin
 
-            found = await chain.ask(
-                query, permits, deadline=deadline - margin, wanted=wanted, latest=latest
-            )
+            try:
+                found = await chain.ask(
+                    query, permits, deadline=deadline - margin, wanted=wanted, latest=latest
+                )
+            except PutOff as later:
+                again = replace(
+                    order,
+                    inputs=order.inputs[place:],
+                    attempts=chain.attempts,
+                    tries=dict(permits.made),
+                    numbers=[*order.numbers, *_numbers(answers)],
+                )
+                raise PutOff(later.seconds, encode(again), priority=order.priority) from None
             if isinstance(found, Failure):
                 return found
             answers.append(found)
         answer, provider = answers[0]
         if isinstance(answer.record, Phones):
-            records = [a.record for a, _ in answers if isinstance(a.record, Phones)]
-            numbers = [number for record in records for number in record.numbers]
+            numbers = [*convert(order.numbers, list[Phone]), *_numbers(answers)]
             answer = Answer(await self.reference.located(numbers))
         return answer, provider
 
@@ -170,7 +191,7 @@ class Handlers:
             return None
         return await self.reference.address(order.inputs[0])
 
-    async def _go_on(self, order: StageRequested, recorded: Recorded, priority: int) -> None:
+    async def _go_on(self, order: StageRequested, recorded: Recorded) -> None:
         """Order the stages that waited for this one, or, after the last, the analysis."""
         if recorded.verdict == "ended":
             return
@@ -184,17 +205,24 @@ class Handlers:
                 input_kind=inputs.kind,
                 inputs=inputs.values,
                 slip=[],
-                priority=priority,
+                attempts=[],
+                tries={},
+                numbers=[],
             )
             await self.orders.stage(following, without=_without(event))
         if recorded.left == 0:
-            await self.orders.analysis(order.flight, priority)
+            await self.orders.analysis(order.flight, order.priority)
 
     def _count(self, event: Event) -> None:
         provider = str(event.source or "none")
         metrics.stages.labels(self.stage, provider, event.outcome).inc()
         seconds = (event.duration_ms or 0) / 1000
         metrics.stage_duration.labels(self.stage, provider).observe(seconds)
+
+
+def _numbers(answers: list[tuple[Answer, str]]) -> list[Phone]:
+    records = [answer.record for answer, _ in answers if isinstance(answer.record, Phones)]
+    return [number for record in records for number in record.numbers]
 
 
 def _without(event: Event) -> Outcome:

@@ -7,15 +7,24 @@ Two limits apply to a call: the one of the stage's queue, and the one of the pro
 import asyncio
 import logging
 import time
+from collections import Counter
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from typing import Final
 
 from enricher.failures import AskedBefore, NotCalled, OutOfQuota, OutOfTime
 from enricher.providers.base import Provider
+from shared.consumer import PutOff
 from shared.errors import StoreUnavailable
 from shared.limits import Limiter, Permit
 
 log = logging.getLogger(__name__)
+
+# Seconds an order waits in hand, for one call; one that has to wait longer goes back to its queue.
+IN_HAND: Final = 3.0
+# What an order may come back later than it was put off for: delays are of whole seconds, and the
+# more urgent come first.
+LATE: Final = 3.0
 
 
 @dataclass
@@ -35,6 +44,8 @@ class Permits:
     # That it said it has not done, nor billed, what it was asked for.
     unmark: Callable[[str], Awaitable[None]]
     clock: Callable[[], float] = time.monotonic
+    # Calls so far by provider, those made before the order was put off included.
+    made: Counter[str] = field(default_factory=Counter)
 
     async def take(self, provider: Provider, *, by: float, quota_by: float) -> list[Permit]:
         """The permits of one call: of the provider's credential, and of the queue.
@@ -47,6 +58,7 @@ class Permits:
         Raises:
             OutOfQuota: the credential's did not come free in time.
             OutOfTime: the queue's did not.
+            PutOff: one will, but not soon.
         """
         quota = Permit(provider.rate)
         mine = Permit(self.first.limit) if self.first.used else self.first
@@ -73,6 +85,7 @@ class Permits:
             raise StoreUnavailable("Redis took too long")
         for permit in permits:
             permit.used = True
+        self.made[provider.name] += 1
 
     async def refused(self, provider: Provider) -> None:
         """The call was made, and not carried out: it may be made again."""
@@ -95,7 +108,7 @@ class Permits:
     async def _wait(
         self, permit: Permit, provider: Provider, by: float, in_vain: NotCalled
     ) -> None:
-        told = False
+        told, patience = False, self.clock() + IN_HAND
         while True:
             try:
                 wait = await self.limiter.renew(permit, provider.timeout)
@@ -103,10 +116,13 @@ class Permits:
                 wait = 1.0
             if not wait:
                 return
-            if self.clock() + wait >= by:
+            till = self.clock() + wait
+            if till >= by or (till > patience and till + LATE >= by):
                 raise in_vain
             if not told:
                 told = True
                 await self.on_wait(wait)
+            if till > patience:
+                raise PutOff(wait)
             # Half a millisecond more than asked for: waking too early costs a round trip.
             await asyncio.sleep(wait + 0.0005)

@@ -93,4 +93,4 @@ class Orders:
         if seconds > _NOTABLE_S:
             retry_at = instant(time.time() + seconds)
             waiting = event("aguardando", {"etapa": step, "retry_at": retry_at})
-            await self._reporter.report(flight, f"aguardando:{step}", waiting)
+            await self._reporter.report(flight, f"aguardando:{step}", waiting, once=True)

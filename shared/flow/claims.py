@@ -19,9 +19,9 @@ from typing import Final
 from uuid import uuid4
 from weakref import WeakValueDictionary
 
-from shared.consumer import PutOff
+from shared.consumer import LONGEST_REST, PutOff
 from shared.errors import StoreUnavailable
-from shared.lookups import CLAIMANTS, Claim, Lookups, flight_key
+from shared.lookups import CLAIMANTS, Claim, Lookups, active_key, flight_key, waiting_key
 from shared.store import Store
 
 log = logging.getLogger(__name__)
@@ -60,6 +60,18 @@ class Claims:
         if claim.verdict == "busy":
             raise PutOff(BUSY_S)
         return claim
+
+    async def put_off(self, flight: str, step: str, order: str, queue: str, later: PutOff) -> None:
+        """Give a claim back, and put its order off; unless there is nothing to come back for.
+
+        Raises:
+            PutOff: `later`.
+        """
+        keys = [flight_key(flight), waiting_key(queue), active_key(queue)]
+        micros = round(min(later.seconds, LONGEST_REST) * 1e6)
+        body = later.body or b""
+        if await self._store.run("unclaim", keys, step, order, flight, micros, body):
+            raise later
 
     async def mark(self, flight: str, step: str, provider: str) -> bool:
         """Note that a provider which bills is about to be called.

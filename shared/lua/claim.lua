@@ -16,8 +16,9 @@ local time = redis.call('TIME')
 local now = time[1] * 1000 + math.floor(time[2] / 1000)
 
 local function overdue()
-  local head = redis.call('ZRANGE', waiting, 0, 0)[1]
-  if not head then return '' end
+  local head, since = unpack(redis.call('ZRANGE', waiting, 0, 0, 'WITHSCORES'))
+  -- One that comes back later was put off, and is not being passed over.
+  if not head or tonumber(since) > now * 1000 then return '' end
   local about = 'consulta:flight:' .. head
   -- Equals are served in the order of the queue; only what is more urgent overtakes.
   if tonumber(redis.call('HGET', key, 'priority')) <= tonumber(redis.call('HGET', about, 'priority') or 0)

@@ -38,6 +38,9 @@ class Quiet(Reporter):
     async def tell(self, recorded: Recorded) -> None:
         pass
 
+    async def retell(self, flight: str) -> None:
+        pass
+
 
 class NoOrders(Orders):
     """Orders nothing."""
@@ -115,9 +118,19 @@ class Enricher:
             of: the lookup's own kind and identifier, where that is another.
             before: stages of the lookup that have ended.
         """
+        order = await self.ordered(value, of=of)
+        for event in before:
+            await self.lookups.record(order.flight, event.type, event, counts=True)
+        await self.handlers.on_stage_requested(order, cast("Delivery", None), Permit(Limit("")))
+        log = map(decode_event, await self.lookups.log(order.flight))
+        [told] = [event for event in log if event.type == self.stage]
+        return told
+
+    async def ordered(self, value: str, *, of: tuple[Kind, str] | None = None) -> StageRequested:
+        """The order of one lookup's stage."""
         kind, identifier = of or (self.kind, value)
         digest = self.cache.digest(kind, identifier)
-        order = StageRequested(
+        return StageRequested(
             flight=await self._flight(kind, identifier, digest),
             order=uuid4().hex,
             stage=self.stage,
@@ -127,12 +140,6 @@ class Enricher:
             input_kind=self.kind,
             inputs=[value],
         )
-        for event in before:
-            await self.lookups.record(order.flight, event.type, event, counts=True)
-        await self.handlers.on_stage_requested(order, cast("Delivery", None), Permit(Limit("")))
-        log = map(decode_event, await self.lookups.log(order.flight))
-        [told] = [event for event in log if event.type == self.stage]
-        return told
 
     async def _flight(self, kind: Kind, identifier: str, digest: str) -> str:
         request = Requested(identifier=identifier, kind=kind, task_id=str(uuid4()), origin="tests")

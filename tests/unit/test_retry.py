@@ -28,6 +28,7 @@ from enricher.failures import (
 )
 from enricher.policy import Policy
 from enricher.providers.base import Answer
+from shared.consumer import PutOff
 from tests.scripted import ANSWER, QUERY, Scripted, permits, terms
 from tests.virtual_time import now, run
 
@@ -180,6 +181,35 @@ def test_the_only_provider_s_short_pause_is_waited_for_and_told() -> None:
         assert await link.ask(QUERY, permits(told), terms(alone=True)) is ANSWER
         assert provider.calls == [0, 3]
         assert told == [3]
+
+    run(main())
+
+
+def test_a_pause_of_some_seconds_is_waited_for_in_the_queue_and_only_once() -> None:
+    async def main() -> None:
+        provider = Scripted([RateLimited(10), RateLimited(10)])
+        link, told, held = guarded(provider), list[float](), permits()
+        with pytest.raises(PutOff) as later:
+            await link.ask(QUERY, permits(told), terms(alone=True))
+        assert (told, later.value.seconds, now()) == ([10], 10, 0)
+        await asyncio.sleep(10)
+        # It comes back with the calls it has made.
+        held.made[provider.name] = 1
+        with pytest.raises(RateLimited):
+            await link.ask(QUERY, held, terms(alone=True))
+        assert provider.calls == [0, 10]
+
+    run(main())
+
+
+def test_what_was_put_off_has_the_tries_that_are_left() -> None:
+    async def main() -> None:
+        provider = Scripted([ServerError("503")] * 9)
+        held = permits()
+        held.made[provider.name] = TRIES_ALONE - 2
+        with pytest.raises(ServerError):
+            await guarded(provider, policy=NEVER).ask(QUERY, held, terms(alone=True))
+        assert len(provider.calls) == 2
 
     run(main())
 
