@@ -8,17 +8,21 @@ import pytest
 from aiohttp import ClientSession
 from aiohttp.test_utils import TestServer
 
+from analyzer.handlers import Handlers as Analyzing
 from enricher.http import session
 from enricher.simulator.app import build
+from shared.bus import Bus
 from shared.consumer import Delivery, PutOff
 from shared.errors import StoreUnavailable
-from shared.limits import Limit, Permit
+from shared.flow.claims import Claims
+from shared.limits import LEASE, Limit, Limiter, Permit
 from shared.lookups import PATIENCE, Lookups, active_key, waiting_key
-from shared.messages import Attempt, Event, StageRequested, decode, decode_event
+from shared.messages import AnalysisRequested, Attempt, Event, StageRequested, decode, decode_event
 from shared.store import Store
 from tests.contract.test_providers_on_simulator import KNOWN
-from tests.integration.enriching import Enricher
+from tests.integration.enriching import Enricher, NoOrders, Quiet
 from tests.integration.test_ageing import waits
+from tests.integration.test_claims import flight
 
 QUEUE = "stage.endereco"
 
@@ -151,3 +155,55 @@ async def test_what_was_found_out_when_redis_went_away_is_not_asked_for_again(
     assert await handle(enricher, order) is None
     assert (await outcome(enricher, order.flight)).outcome == "ok"
     assert enricher.tries == {"opencep": 1}
+
+
+async def test_of_several_phones_those_found_are_not_looked_up_again(
+    store: Store, server: TestServer, http: ClientSession
+) -> None:
+    enricher = Enricher(store, server, http, "telefone", "telefone", ["phonenumbers"])
+    enricher.prazo = 7200
+    phones = ["+5511987654321", "+5521987654321", "+5531987654321"]
+    order = await enricher.ordered(phones[0], of=("cnpj", KNOWN["cnpj"]))
+    order.inputs = phones
+    queue = Limit.parse("stage.telefone", "1/hour")
+    for left in (2, 1):
+        first = Permit(queue)
+        await store.redis.delete(queue.key)
+        assert await enricher.handlers.limiter.acquire(first) == 0
+        with pytest.raises(PutOff) as later:
+            await enricher.handlers.on_stage_requested(order, cast("Delivery", None), first)
+        assert later.value.body is not None
+        order = decode(later.value.body, StageRequested)
+        assert (len(order.inputs), len(order.numbers)) == (left, 3 - left)
+    assert await handle(enricher, order) is None
+    [told] = [
+        event
+        for event in map(decode_event, await enricher.lookups.log(order.flight))
+        if event.type == "telefone"
+    ]
+    assert [number["numero"] for number in told.data["numeros"]] == phones
+    assert enricher.tries == {"phonenumbers": 3}
+
+
+async def test_an_analysis_whose_permit_was_held_too_long_waits_for_a_new_one(
+    store: Store, bus: Bus
+) -> None:
+    lookups, limit = Lookups(store), Limit.parse("analysis.requested", "1/hour")
+    moment = [0.0]
+    limiter = Limiter(store, monotonic=lambda: moment[0])
+    reporter = Quiet(bus, lookups)
+    claims = Claims(store, lookups)
+    handlers = Analyzing(bus, lookups, reporter, NoOrders(), limiter, claims)
+    order = AnalysisRequested(flight=await flight(store), order="order")
+    permit = Permit(limit)
+    assert await limiter.acquire(permit) == 0
+    moment[0] = LEASE
+    # Another process has got the only permit there is meanwhile.
+    await store.redis.delete(limit.key)
+    assert await limiter.acquire(Permit(limit)) == 0
+    with pytest.raises(PutOff):
+        await handlers.on_analysis_requested(order, cast("Delivery", None), permit)
+    await store.redis.delete(limit.key)
+    await handlers.on_analysis_requested(order, cast("Delivery", None), permit)
+    assert permit.used
+    assert await store.do("ZRANGE", limit.key, 0, -1) == [permit.id.encode()]
