@@ -1,12 +1,15 @@
 """The analyzer, put together."""
 
 from collections.abc import AsyncIterator
+from contextlib import suppress
 
 from aiohttp import web
 
 from analyzer.handlers import Handlers
 from analyzer.settings import Settings
-from shared.app import BUS, ENDINGS, LIMITER, LOOKUPS, REPORTER, base
+from shared.app import BUS, ENDINGS, LIMITER, LOOKUPS, REPORTER, STORE, SUPERVISOR, base
+from shared.errors import StoreUnavailable
+from shared.flow.claims import Claims
 from shared.intake import take
 from shared.orders import Orders
 from shared.topology import ANALYSIS
@@ -19,10 +22,17 @@ def build(settings: Settings) -> web.Application:
     async def consumers(app: web.Application) -> AsyncIterator[None]:
         bus, reporter, limiter = app[BUS], app[REPORTER], app[LIMITER]
         orders = Orders(bus, limiter, reporter, settings)
-        handlers = Handlers(bus, app[LOOKUPS], reporter, orders, app[ENDINGS])
+        claims = Claims(app[STORE], app[LOOKUPS])
+        handlers = Handlers(bus, app[LOOKUPS], reporter, orders, app[ENDINGS], limiter, claims)
         bus.on_dead = handlers.on_dead
+        # First of all: what is claimed by a process that never said it lives is anybody's.
+        with suppress(StoreUnavailable):
+            await claims.beat()
+        app[SUPERVISOR].keep("claims", claims.run)
         take(bus, ANALYSIS, handlers.on_analysis_requested, limiter, settings.rate_analysis)
         yield
+        # As long as anything is in hand, it has to be said.
+        await bus.drain()
 
     app.cleanup_ctx.append(consumers)
     return app

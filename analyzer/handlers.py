@@ -8,13 +8,14 @@ from typing import cast
 
 from analyzer.merge import analyze
 from shared.bus import Bus
-from shared.consumer import Delivery
+from shared.consumer import Delivery, PutOff
 from shared.errors import Undecodable
+from shared.flow.claims import Claims
 from shared.flow.ending import Endings
 from shared.identifiers import Kind
-from shared.limits import Permit
+from shared.limits import Limiter, Permit
 from shared.lookups import Lookups
-from shared.messages import STAGES, AnalysisRequested, Analyzed, decode, decode_event
+from shared.messages import STAGES, AnalysisRequested, Analyzed, decode, decode_event, encode
 from shared.orders import Orders
 from shared.reporter import Reporter, event
 from shared.topology import ANALYSIS, ANALYZED, Queue
@@ -29,18 +30,27 @@ class Handlers:
     reporter: Reporter
     orders: Orders
     endings: Endings
+    limiter: Limiter
+    claims: Claims
 
     async def on_analysis_requested(
         self, order: AnalysisRequested, _: Delivery, permit: Permit
     ) -> None:
         """Every stage has ended: merge them, say `analysis`, and pass the flight on."""
-        claim = await self.lookups.claim(order.flight, "analysis", order.order, ANALYSIS.name)
+        claim = await self.claims.claim(order.flight, "analysis", order.order, ANALYSIS.name)
         await self.orders.hurry(ANALYSIS, claim.overdue)
         if claim.verdict == "drop":
             return
         if claim.verdict != "go":
             await self.reporter.retell(order.flight)
         if claim.verdict != "repeat":
+            # Held through an outage, it may be too old to count.
+            if wait := await self.limiter.renew(permit, 0):
+                later = PutOff(wait, encode(order))
+                await self.claims.put_off(
+                    order.flight, "analysis", order.order, ANALYSIS.name, later
+                )
+                return
             permit.used = True
             about, log = await asyncio.gather(
                 self.lookups.flight(order.flight), self.lookups.log(order.flight)

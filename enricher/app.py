@@ -24,6 +24,7 @@ from enricher.settings import Settings
 from shared.app import BUS, CACHE, LIMITER, LOOKUPS, REPORTER, STORE, SUPERVISOR, base
 from shared.circuits import Board
 from shared.errors import StoreUnavailable
+from shared.flow.claims import Claims
 from shared.identifiers import KINDS, Kind
 from shared.intake import take
 from shared.messages import Stage
@@ -53,6 +54,7 @@ def build(settings: Settings, stage: Stage) -> web.Application:
                 return Extra(provider, circuit, limiter, limit)
 
             reference = Reference(cache, brasilapi, extra(brasilapi))
+            claims = Claims(app[STORE], lookups)
             handlers = Handlers(
                 stage=stage,
                 queue=STAGE_QUEUES[stage],
@@ -64,13 +66,17 @@ def build(settings: Settings, stage: Stage) -> web.Application:
                 reference=reference,
                 dates=Dates(cache, minhareceita, extra(minhareceita)),
                 fallback=Fallback(cache, lookups, reference),
+                claims=claims,
                 hedging=settings.hedging,
             )
             # First of all: a replica that starts in an outage need not find out by itself.
             with suppress(StoreUnavailable):
                 await circuits.tick()
+                # What is claimed by a process that never said it lives is anybody's.
+                await claims.beat()
             configured = {link.provider for kind in links.values() for link in kind}
             app[SUPERVISOR].keep("circuits", circuits.run)
+            app[SUPERVISOR].keep("claims", claims.run)
             app[SUPERVISOR].keep("reach", lambda: watch(app[STORE], configured))
             bus.on_dead = handlers.on_dead
             take(

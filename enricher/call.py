@@ -27,9 +27,10 @@ from enricher.failures import (
     TimedOut,
     Unavailable,
 )
-from enricher.permits import Permits
+from enricher.permits import IN_HAND, LATE, Permits
 from enricher.providers.base import Answer, Provider, Query
 from shared import metrics
+from shared.consumer import PutOff
 
 # 1, 2, 4, 8 s between five tries where nobody else can be asked; else the next provider is
 # worth more than a third retry.
@@ -41,8 +42,7 @@ LAST_CALL: Final = 0.5
 LAST_BILLED_CALL: Final = 3.0
 # What a pause leaves beyond that, since waking up takes time too.
 _SLACK: Final = 0.05
-# Seconds an order waits, where nobody else can be asked, for a provider that said "too many"; a
-# longer wait would keep other orders from being taken.
+# Seconds an order waits, where nobody else can be asked, for a provider that said "too many".
 PATIENCE: Final = 15.0
 
 Wanted = Callable[[], Awaitable[bool]]
@@ -53,7 +53,7 @@ Latest = Callable[[], Awaitable[float]]
 class Terms:
     """On what terms a provider is asked.
 
-    `deadline` is the Unix time by which the stage has to end; `wanted` tells whether anybody
+    `deadline` is when the stage has to end, in monotonic seconds; `wanted` tells whether anybody
     still waits, and is asked before each call but the first. `alone` if no other provider is
     left to ask: that is worth waiting for. `hedge` if another is being asked already: then there
     is one call, or none if it had to wait for a permit.
@@ -80,7 +80,7 @@ class Guarded:
     provider: Provider
     breaker: Breaker
     budget: RetryBudget = field(default_factory=RetryBudget)
-    clock: Callable[[], float] = time.time
+    clock: Callable[[], float] = time.monotonic
     jitter: Callable[[float], float] = backoff.full_jitter
 
     async def ask(self, query: Query, permits: Permits, terms: Terms) -> Answer:
@@ -88,12 +88,16 @@ class Guarded:
 
         Raises:
             Failure: the last one, or CircuitOpen.
+            PutOff: what it waits for comes in time, but not soon.
         """
-        came_back = False
+        # One that was put off has had its pause.
+        came_back = permits.made[self.provider.name] > 0
         while True:
             try:
                 return await self._retry(query, permits, terms)
             except (RateLimited, Unavailable) as failure:
+                if isinstance(failure, RateLimited):
+                    await permits.refused(self.provider)
                 # A call that failed for another reason than its number may have been billed.
                 if came_back or (self.provider.billed and isinstance(failure, Outage)):
                     raise
@@ -117,6 +121,7 @@ class Guarded:
                 try:
                     return await self._once(query, permits, terms)
                 except StaleCredential:
+                    await permits.refused(self.provider)
                     return await self._once(query, permits, terms, renewed=True)
             except CircuitOpen:
                 # It opened during the pause: the failure before says more.
@@ -144,7 +149,7 @@ class Guarded:
         retrying = backoff.on_exception(
             backoff.expo,
             Outage,
-            max_tries=terms.tries,
+            max_tries=max(1, terms.tries - permits.made[self.provider.name]),
             max_value=8,
             jitter=lambda pause: min(self.jitter(pause), self._spare(terms)),
             giveup=hopeless,
@@ -155,33 +160,45 @@ class Guarded:
         return answer
 
     async def _come_back(self, permits: Permits, terms: Terms) -> bool:
-        """Wait for the end of a pause the provider asked for. False where it is too long."""
+        """Wait for the end of a pause the provider asked for. False where it is too long.
+
+        Raises:
+            PutOff: it is not, but too long to be waited for in hand.
+        """
         hurried = self._hurried(terms)
         wait = self.breaker.wait(hurried=hurried)
         patience = min(PATIENCE, self._spare(terms))
         if not terms.alone or terms.hedge or self.breaker.forced or patience <= 0:
             return False
         if wait <= patience:
-            await permits.on_wait(self.clock() + wait)
-        return await self.breaker.ready(patience, hurried=hurried) and await terms.wanted()
+            await permits.on_wait(wait)
+        # A short pause, and then as long for whoever makes the probe.
+        hold = IN_HAND + (wait if wait <= IN_HAND else 0.0)
+        if await self.breaker.ready(min(patience, hold), hurried=hurried):
+            return await terms.wanted()
+        wait = self.breaker.wait(hurried=hurried)
+        if wait > PATIENCE or wait + LATE >= self._spare(terms):
+            return False
+        raise PutOff(wait)
 
     async def _once(
         self, query: Query, permits: Permits, terms: Terms, *, renewed: bool = False
     ) -> Answer:
         self.breaker.check(hurried=self._hurried(terms))
         # Where somebody else can be asked, nobody waits for this credential's quota.
-        quota = await permits.quota(self.provider.rate, terms.deadline if terms.alone else 0)
-        granted = [quota]
+        granted = await permits.take(
+            self.provider,
+            by=0 if terms.hedge else terms.deadline,
+            quota_by=terms.deadline if terms.alone else 0,
+        )
         try:
-            granted.append(await permits.next(0 if terms.hedge else terms.deadline))
             if granted[-1] is not permits.first and not await terms.wanted():
                 raise OutOfTime("nobody waits any more")
             if not await self._has_time(terms):
                 raise OutOfTime("no time for a call")
 
             async def fetch() -> Answer:
-                for permit in granted:
-                    permit.used = True
+                await permits.use(granted, self.provider)
                 try:
                     return await self._in_time(self.provider.fetch(query), terms)
                 except StaleCredential as stale:

@@ -18,10 +18,12 @@ from enricher.failures import (
     OutOfQuota,
     OutOfTime,
     RateLimited,
+    recalled,
 )
 from enricher.hedge import Asked, hedged
 from enricher.permits import Permits
 from enricher.providers.base import Answer, Query
+from shared.consumer import PutOff
 from shared.messages import Attempt, Event, Outcome, Stage, now
 
 
@@ -43,11 +45,16 @@ class Chain:
         wanted: Wanted,
         latest: Latest | None = None,
     ) -> tuple[Answer, str] | Failure:
-        """The first answer with its provider's name, or the failure that says most."""
-        ready = [link for link in self.links if link.provider.is_configured]
-        if not ready:
+        """The first answer with its provider's name, or the failure that says most.
+
+        Raises:
+            PutOff: the next call has to wait; `attempts` are those asked in vain until then.
+        """
+        configured = [link for link in self.links if link.provider.is_configured]
+        if not configured:
             return NotConfigured("no provider is configured")
-        asked: Asked = {}
+        asked: Asked = {before.provider: recalled(before.reason) for before in self.attempts}
+        ready = [link for link in configured if link.provider.name not in asked]
         for link, following in zip_longest(ready, ready[1:]):
             if link.provider.name in asked:
                 continue
@@ -56,6 +63,8 @@ class Chain:
             asked |= tried
             for name, failure in tried.items():
                 self.attempts.append(Attempt(name, failure.reason))
+            if isinstance(outcome, PutOff):
+                raise outcome
             if isinstance(outcome, Answer):
                 return outcome, by.provider.name
             if outcome.final:
@@ -69,7 +78,7 @@ class Chain:
         query: Query,
         permits: Permits,
         terms: Terms,
-    ) -> tuple[Answer | Failure, Guarded, Asked]:
+    ) -> tuple[Answer | Failure | PutOff, Guarded, Asked]:
         bills = link.provider.billed or (following is not None and following.provider.billed)
         if self.hedging and following is not None and not bills:
             return await hedged(link, following, query, permits, terms)

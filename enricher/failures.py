@@ -13,6 +13,7 @@ Failure
 ├── NotCalled       it was not asked, which says nothing about it
 │   ├── CircuitOpen     nor will it be for some time
 │   ├── OutOfTime       the lookup's time was up before the call could be made
+│   ├── AskedBefore     it bills, and a process that died may have asked it: its answer is lost
 │   └── OutOfQuota      its credential's limit is used up, and nobody waits for it, or not so long
 ├── RateLimited     429: it says when to come back
 └── Outage          the provider's fault, and the one class that feeds the breaker
@@ -91,6 +92,10 @@ class OutOfQuota(NotCalled):
     reason = "quota"
 
 
+class AskedBefore(NotCalled):
+    reason = "asked_before"
+
+
 class CircuitOpen(NotCalled):
     """The provider is not asked at present; `retry_in` seconds from now it may be."""
 
@@ -159,3 +164,16 @@ def is_outage(outcome: Any) -> bool | None:
     if isinstance(outcome, NotFound):
         return False if outcome.confirmed else None
     return None if isinstance(outcome, Exception) and not isinstance(outcome, Blocked) else False
+
+
+def recalled(reason: str) -> Failure:
+    """The failure of an earlier try by its word: as much of it as weighs in the outcome."""
+    match reason:
+        case NotFound.reason:
+            return NotFound(confirmed=False)
+        case RateLimited.reason:
+            return RateLimited(0)
+        case OutOfQuota.reason:
+            return OutOfQuota(reason)
+        case _:
+            return Failure(reason)

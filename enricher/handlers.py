@@ -1,11 +1,12 @@
 """What an enricher does with each message."""
 
 import time
+from collections import Counter
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from uuid import uuid4
 
-from msgspec import structs
+from msgspec import convert, structs
 
 from enricher.call import Guarded
 from enricher.calling.dates import Dates
@@ -16,14 +17,15 @@ from enricher.permits import Permits
 from enricher.providers.base import Answer, Query
 from enricher.reference import Reference, is_reference
 from shared import metrics
-from shared.consumer import Delivery
-from shared.errors import StoreUnavailable, Undecodable
+from shared.consumer import Delivery, PutOff
+from shared.errors import StoreUnavailable, Unavailable, Undecodable
+from shared.flow.claims import Claims
 from shared.identifiers import Kind
 from shared.limits import Limiter, Permit
-from shared.lookups import Claim, Lookups, Recorded
-from shared.messages import Event, Outcome, Stage, StageRequested, decode, decode_event, now
+from shared.lookups import Lookups, Recorded
+from shared.messages import Event, Outcome, Stage, StageRequested, decode, decode_event, encode, now
 from shared.orders import Orders
-from shared.records import Phones
+from shared.records import Phone, Phones
 from shared.reporter import Reporter
 from shared.stages import derived
 from shared.topology import Queue
@@ -47,27 +49,49 @@ class Handlers:
     reference: Reference
     dates: Dates
     fallback: Fallback
+    claims: Claims
     hedging: bool = False
+    # What has been found out by this process and could not be written down yet, by order: nobody
+    # is asked again for it.
+    unrecorded: dict[str, Event] = field(default_factory=dict)
 
     async def on_stage_requested(self, order: StageRequested, _: Delivery, permit: Permit) -> None:
         """Do the stage, say so, and order what comes next."""
-        claim = await self.lookups.claim(order.flight, self.stage, order.order, self.queue.name)
+        if self.claims.has(order.order):
+            # Its delivery here lost its connection and goes on: somebody else may have the permit.
+            await self.limiter.settle(permit)
+        async with self.claims.alone(order.order):
+            await self._carry_out(order, permit)
+
+    async def _carry_out(self, order: StageRequested, permit: Permit) -> None:
+        asked = time.monotonic()
+        claim = await self.claims.claim(order.flight, self.stage, order.order, self.queue.name)
         await self.orders.hurry(self.queue, claim.overdue)
         if claim.verdict == "drop":
             return
+        order.priority = max(claim.priority, order.priority)
         if claim.verdict != "go":
             await self.reporter.retell(order.flight)
         if claim.verdict == "repeat":
             recorded = await self.lookups.record(order.flight, self.stage, None)
         else:
-            permits = Permits(
-                self.limiter, permit, lambda at: self.orders.waits(order.flight, self.stage, at)
-            )
-            event = await self._do(order, claim, permits)
-            recorded = await self.reporter.report(order.flight, self.stage, event, counts=True)
+            event = self.unrecorded.pop(order.order, None)
+            if event is None:
+                permits = self._permits(order, permit)
+                try:
+                    event = await self._do(order, asked + claim.left, permits)
+                except PutOff as later:
+                    queue = self.queue.name
+                    await self.claims.put_off(order.flight, self.stage, order.order, queue, later)
+                    return
+            try:
+                recorded = await self.reporter.report(order.flight, self.stage, event, counts=True)
+            except Unavailable:
+                self.unrecorded[order.order] = event
+                raise
             if recorded.verdict == "new":
                 self._count(event)
-        await self._go_on(order, recorded, max(claim.priority, order.priority))
+        await self._go_on(order, recorded)
 
     async def on_dead(self, queue: Queue, body: bytes, _: str, __: str) -> None:
         """An order that cannot be done must not leave its lookup waiting."""
@@ -77,15 +101,27 @@ class Handlers:
             return
         event = Event(type=self.stage, timestamp=now(), outcome="indisponivel")
         recorded = await self.reporter.report(order.flight, self.stage, event, counts=True)
-        await self._go_on(order, recorded, order.priority)
+        await self._go_on(order, recorded)
 
-    async def _do(self, order: StageRequested, claim: Claim, permits: Permits) -> Event:
-        began = time.time()
-        margin = min(MARGIN_S, max(0.0, MARGIN_SHARE * (claim.deadline - began)))
+    def _permits(self, order: StageRequested, first: Permit) -> Permits:
+        return Permits(
+            self.limiter,
+            first,
+            on_wait=lambda wait: self.orders.waits(order.flight, self.stage, wait),
+            mark=lambda provider: self.claims.mark(order.flight, self.stage, provider),
+            unmark=lambda provider: self.claims.unmark(order.flight, self.stage, provider),
+            made=Counter(order.tries),
+        )
+
+    async def _do(self, order: StageRequested, deadline: float, permits: Permits) -> Event:
+        began = time.monotonic()
+        margin = min(MARGIN_S, max(0.0, MARGIN_SHARE * (deadline - began)))
         if (known := await self._known(order)) is not None:
             return known
-        chain = Chain(self.stage, self.links.get(order.input_kind, []), self.hedging)
-        found = await self._ask(order, chain, permits, claim.deadline, margin)
+        chain = Chain(
+            self.stage, self.links.get(order.input_kind, []), self.hedging, [*order.attempts]
+        )
+        found = await self._ask(order, chain, permits, deadline, margin)
         if isinstance(found, Failure):
             provider = chain.attempts[-1].provider if chain.attempts else ""
             event = await self.fallback.find(order, found) or unanswered(
@@ -96,7 +132,7 @@ class Handlers:
             if is_reference(order):
                 await self.reference.keep_address(order.inputs[0], event)
         event.attempts = chain.attempts
-        event.duration_ms = round((time.time() - began) * 1000)
+        event.duration_ms = round((time.monotonic() - began) * 1000)
         return event
 
     async def _ask(
@@ -109,7 +145,7 @@ class Handlers:
     ) -> tuple[Answer, str] | Failure:
         """One answer for all inputs: phones come several to a company."""
         answers: list[tuple[Answer, str]] = []
-        for value in order.inputs:
+        for place, value in enumerate(order.inputs):
             query = Query(
                 stage=self.stage,
                 kind=order.input_kind,
@@ -123,21 +159,31 @@ class Handlers:
                 return await self.lookups.is_open(order.flight)
 
             async def latest() -> float:
+                asked = time.monotonic()
                 try:
-                    return await self.lookups.deadline(order.flight) - margin
+                    return asked + await self.lookups.left(order.flight) - margin
                 except StoreUnavailable:
                     return deadline - margin
 
-            found = await chain.ask(
-                query, permits, deadline=deadline - margin, wanted=wanted, latest=latest
-            )
+            try:
+                found = await chain.ask(
+                    query, permits, deadline=deadline - margin, wanted=wanted, latest=latest
+                )
+            except PutOff as later:
+                again = structs.replace(
+                    order,
+                    inputs=order.inputs[place:],
+                    attempts=chain.attempts,
+                    tries=dict(permits.made),
+                    numbers=[*order.numbers, *_numbers(answers)],
+                )
+                raise PutOff(later.seconds, encode(again), priority=order.priority) from None
             if isinstance(found, Failure):
                 return found
             answers.append(found)
         answer, provider = answers[0]
         if isinstance(answer.record, Phones):
-            records = [a.record for a, _ in answers if isinstance(a.record, Phones)]
-            numbers = [number for record in records for number in record.numbers]
+            numbers = [*convert(order.numbers, list[Phone]), *_numbers(answers)]
             answer = replace(answer, record=await self.reference.located(numbers))
         if answer.source_date is None:
             answer = replace(answer, source_date=await self.dates.of(provider))
@@ -148,7 +194,7 @@ class Handlers:
             return None
         return await self.reference.address(order.inputs[0])
 
-    async def _go_on(self, order: StageRequested, recorded: Recorded, priority: int) -> None:
+    async def _go_on(self, order: StageRequested, recorded: Recorded) -> None:
         """Order the stages that waited for this one, or, after the last, the analysis."""
         if recorded.verdict == "ended":
             return
@@ -162,17 +208,24 @@ class Handlers:
                 input_kind=inputs.kind,
                 inputs=inputs.values,
                 slip=[],
-                priority=priority,
+                attempts=[],
+                tries={},
+                numbers=[],
             )
             await self.orders.stage(following, without=_without(event))
         if recorded.left == 0:
-            await self.orders.analysis(order.flight, priority)
+            await self.orders.analysis(order.flight, order.priority)
 
     def _count(self, event: Event) -> None:
         provider = str(event.source or "none")
         metrics.stages.labels(self.stage, provider, event.outcome).inc()
         seconds = (event.duration_ms or 0) / 1000
         metrics.stage_duration.labels(self.stage, provider).observe(seconds)
+
+
+def _numbers(answers: list[tuple[Answer, str]]) -> list[Phone]:
+    records = [answer.record for answer, _ in answers if isinstance(answer.record, Phones)]
+    return [number for record in records for number in record.numbers]
 
 
 def _without(event: Event) -> Outcome:

@@ -11,6 +11,7 @@ from enricher.call import Guarded, Terms
 from enricher.failures import Failure, NotCalled, Outrun
 from enricher.permits import Permits
 from enricher.providers.base import Answer, Query
+from shared.consumer import PutOff
 
 Asked = dict[str, Failure]
 
@@ -19,15 +20,16 @@ _SHARE: Final = 0.95
 
 async def hedged(
     first: Guarded, second: Guarded, query: Query, permits: Permits, terms: Terms
-) -> tuple[Answer | Failure, Guarded, Asked]:
+) -> tuple[Answer | Failure | PutOff, Guarded, Asked]:
     """Ask one provider and, should it take unusually long, a second at the same time.
 
-    Returns the first answer and who gave it, or the first provider's failure; and, by name, why
-    those who were asked in vain gave none.
+    Returns the first answer and who gave it, or the first provider's failure, or that it has to
+    wait; and, by name, why those who were asked in vain gave none.
     """
     main = asyncio.create_task(first.ask(query, permits, terms))
     tasks = {main: first}
     asked: Asked = {}
+    put_off: PutOff | None = None
     try:
         await asyncio.wait(tasks, timeout=first.breaker.window.percentile(_SHARE))
         # Still waiting for its own permit, it would share it with the second call.
@@ -40,6 +42,10 @@ async def hedged(
                 link = tasks.pop(task)
                 try:
                     answer = task.result()
+                except PutOff as later:
+                    # Should the other have the answer, there is nothing to wait for.
+                    put_off = later
+                    continue
                 except Failure as failure:
                     if link is first or not isinstance(failure, NotCalled):
                         asked[link.provider.name] = failure
@@ -49,7 +55,7 @@ async def hedged(
                 late = [other.provider.name for other in tasks.values()]
                 asked |= {name: Outrun("another was faster") for name in late}
                 return answer, link, asked
-        return asked[first.provider.name], first, asked
+        return put_off or asked[first.provider.name], first, asked
     finally:
         for task in tasks:
             task.cancel()

@@ -7,15 +7,24 @@ Two limits apply to a call: the one of the stage's queue, and the one of the pro
 import asyncio
 import logging
 import time
+from collections import Counter
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
-from uuid import uuid4
+from dataclasses import dataclass, field
+from typing import Final
 
-from enricher.failures import OutOfQuota, OutOfTime
+from enricher.failures import AskedBefore, NotCalled, OutOfQuota, OutOfTime
+from enricher.providers.base import Provider
+from shared.consumer import PutOff
 from shared.errors import StoreUnavailable
-from shared.limits import Limit, Limiter, Permit
+from shared.limits import Limiter, Permit
 
 log = logging.getLogger(__name__)
+
+# Seconds an order waits in hand, for one call; one that has to wait longer goes back to its queue.
+IN_HAND: Final = 3.0
+# What an order may come back later than it was put off for: delays are of whole seconds, and the
+# more urgent come first.
+LATE: Final = 3.0
 
 
 @dataclass
@@ -28,35 +37,60 @@ class Permits:
 
     limiter: Limiter
     first: Permit
-    # Told the time (Unix seconds) a wait will end, before it begins.
+    # Told the seconds a wait will take, before it begins.
     on_wait: Callable[[float], Awaitable[None]]
+    # Notes that this provider, which bills, is about to be called; False if that was so before.
+    mark: Callable[[str], Awaitable[bool]]
+    # That it said it has not done, nor billed, what it was asked for.
+    unmark: Callable[[str], Awaitable[None]]
+    clock: Callable[[], float] = time.monotonic
+    # Calls so far by provider, those made before the order was put off included.
+    made: Counter[str] = field(default_factory=Counter)
 
-    async def next(self, deadline: float) -> Permit:
-        """A permit of the queue's limit.
+    async def take(self, provider: Provider, *, by: float, quota_by: float) -> list[Permit]:
+        """The permits of one call: of the provider's credential, and of the queue.
 
         Args:
-            deadline: Unix seconds at which waiting is pointless.
+            by: monotonic seconds at which waiting for the queue's is pointless; what has passed
+                means now or not at all.
+            quota_by: the same of the credential's.
 
         Raises:
-            OutOfTime: none came free in time.
+            OutOfQuota: the credential's did not come free in time.
+            OutOfTime: the queue's did not.
+            PutOff: one will, but not soon.
         """
-        if not self.first.used:
-            return self.first
-        permit = Permit(self.first.limit, uuid4().hex)
-        if not await self._wait(permit, deadline):
-            raise OutOfTime("no permit in time")
-        return permit
+        quota = Permit(provider.rate)
+        mine = Permit(self.first.limit) if self.first.used else self.first
+        try:
+            # While one is waited for the other grows old, be it the first, which waited already.
+            while not (self._last(provider, quota) and self._last(provider, mine)):
+                await self._wait(quota, provider, quota_by, OutOfQuota("no quota in time"))
+                await self._wait(mine, provider, by, OutOfTime("no permit in time"))
+        except BaseException:
+            await asyncio.shield(self.settle(quota, mine))
+            raise
+        return [quota, mine]
 
-    async def quota(self, limit: Limit, deadline: float) -> Permit:
-        """A permit of a credential's limit; a deadline that has passed means: now or not at all.
+    async def use(self, permits: list[Permit], provider: Provider) -> None:
+        """The call is made now.
 
         Raises:
-            OutOfQuota: none came free in time.
+            AskedBefore: it may have been made, and billed, before; so it must not be made.
+            StoreUnavailable: what lay between took so long that they no longer cover it.
         """
-        permit = Permit(limit, uuid4().hex)
-        if not await self._wait(permit, deadline):
-            raise OutOfQuota("no quota in time")
-        return permit
+        if provider.billed and not await self.mark(provider.name):
+            raise AskedBefore("may have been asked before")
+        if not self._last(provider, *permits):
+            raise StoreUnavailable("Redis took too long")
+        for permit in permits:
+            permit.used = True
+        self.made[provider.name] += 1
+
+    async def refused(self, provider: Provider) -> None:
+        """The call was made, and not carried out: it may be made again."""
+        if provider.billed:
+            await self.unmark(provider.name)
 
     async def settle(self, *permits: Permit) -> None:
         """The call is over. The first permit is settled by whoever took the message."""
@@ -68,18 +102,27 @@ class Permits:
                     # It comes back by its lease: too late, which is the safe side.
                     log.warning("permit not settled", extra={"limit": permit.limit.name})
 
-    async def _wait(self, permit: Permit, deadline: float) -> bool:
-        told = False
+    def _last(self, provider: Provider, *permits: Permit) -> bool:
+        return all(self.limiter.lasts(permit, provider.timeout) for permit in permits)
+
+    async def _wait(
+        self, permit: Permit, provider: Provider, by: float, in_vain: NotCalled
+    ) -> None:
+        told, patience = False, self.clock() + IN_HAND
         while True:
             try:
-                retry_at = await self.limiter.acquire(permit.limit, permit.id)
+                wait = await self.limiter.renew(permit, provider.timeout)
             except StoreUnavailable:
-                retry_at = time.time() + 1.0
-            if not retry_at:
-                return True
-            if retry_at >= deadline:
-                return False
+                wait = 1.0
+            if not wait:
+                return
+            till = self.clock() + wait
+            if till >= by or (till > patience and till + LATE >= by):
+                raise in_vain
             if not told:
                 told = True
-                await self.on_wait(retry_at)
-            await asyncio.sleep(max(0.0, retry_at - time.time()) + 0.0005)
+                await self.on_wait(wait)
+            if till > patience:
+                raise PutOff(wait)
+            # Half a millisecond more than asked for: waking too early costs a round trip.
+            await asyncio.sleep(wait + 0.0005)

@@ -1,9 +1,8 @@
 """What one caller may take of the gateway: lookups in a window, lookups and streams at once."""
 
-import time
+import math
 from collections import Counter
 from typing import Final
-from uuid import uuid4
 
 from aiohttp import web
 
@@ -11,7 +10,7 @@ from gateway.access import Caller
 from gateway.problems import Problem, TooManyStreams
 from shared import metrics
 from shared.keys import ApiKey
-from shared.limits import Limiter
+from shared.limits import Limiter, Permit
 from shared.store import Store
 
 STREAMS: Final = 20_000
@@ -41,11 +40,10 @@ class Quotas:
         """
         if caller.key is None:
             return
-        retry_at = await self._limiter.acquire(caller.key.limit, uuid4().hex, lease=0)
-        if retry_at:
-            seconds = max(1, round(retry_at - time.time() + 0.5))
+        wait = await self._limiter.acquire(Permit(caller.key.limit), lease=0)
+        if wait:
             detail = f"limite da chave: {caller.key.rate}"
-            raise Problem(429, detail, headers={"Retry-After": str(seconds)})
+            raise Problem(429, detail, headers={"Retry-After": str(math.ceil(wait))})
 
     async def occupy(self, caller: Caller, task_id: str, lifetime: float) -> dict[str, str]:
         """One of the lookups the key may have under way; it is free again when the lookup ends.

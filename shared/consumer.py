@@ -11,6 +11,7 @@ import random
 import traceback
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any, Final
 
 from aio_pika.abc import AbstractChannel, AbstractIncomingMessage, HeadersType
@@ -22,13 +23,15 @@ from shared.errors import Unavailable, Undecodable
 from shared.link import LONGEST_PAUSE, settle
 from shared.messages import decode, now
 from shared.tasks import end
-from shared.topology import DEAD, Queue, delay_route
+from shared.topology import DEAD, MAX_PRIORITY, Queue, delay_route
 
 log = logging.getLogger(__name__)
 
 ATTEMPT: Final = "x-attempt"
 TRACE: Final = "traceparent"
 MAX_ATTEMPTS: Final = 5
+# Seconds for which a message is put off at a time: what it waits for may come sooner.
+LONGEST_REST: Final = 60.0
 
 
 @dataclass(frozen=True)
@@ -49,6 +52,20 @@ class Delivery:
 Handler = Callable[[Any, Delivery], Awaitable[None]]
 
 
+class PutOff(Exception):
+    """Raised by a handler whose message has to wait for longer than anybody should hold it.
+
+    It comes back to its queue about `seconds` later, or sooner, as `body` where that is given, and
+    waits there by its priority.
+    """
+
+    def __init__(
+        self, seconds: float, body: bytes | None = None, *, priority: int | None = None
+    ) -> None:
+        super().__init__(f"put off for {seconds:.1f} s")
+        self.seconds, self.body, self.priority = seconds, body, priority
+
+
 class Disposal:
     """What becomes of a queue's messages."""
 
@@ -57,11 +74,13 @@ class Disposal:
 
     async def see_through(self, incoming: AbstractIncomingMessage) -> None:
         """See one message through to its ack, however long an outage of ours takes."""
-        pause = 0.2
+        pause, step = 0.2, self._handle
         while True:
             try:
-                await self._handle(incoming)
+                await step(incoming)
                 break
+            except PutOff as later:
+                step = partial(self._put_off, later)
             except Unavailable as error:
                 log.warning("waiting", extra={"queue": self._queue.name, "error": str(error)})
                 await asyncio.sleep(pause * random.uniform(0.5, 1.5))  # noqa: S311
@@ -77,7 +96,7 @@ class Disposal:
         )
         try:
             await self._handler(decode(incoming.body, self._queue.message), delivery)
-        except Unavailable:
+        except (Unavailable, PutOff):
             raise
         except Undecodable as error:
             await self._bury(incoming, str(error), task=error.task)
@@ -91,14 +110,35 @@ class Disposal:
                 await self._again(incoming, delivery.attempt)
 
     async def _again(self, incoming: AbstractIncomingMessage, attempt: int) -> None:
-        exchange, key = delay_route(2 ** (attempt - 1), self._queue.name)
+        priority = min(incoming.priority or 0, 10)
+        delay = 2 ** (attempt - 1)
+        await self._later(incoming, incoming.body, delay, attempt=attempt + 1, priority=priority)
+
+    async def _put_off(self, later: PutOff, incoming: AbstractIncomingMessage) -> None:
+        priority = min(incoming.priority or 0, 10) if later.priority is None else later.priority
+        # What waits for the same is to be taken by priority, and delays are of whole seconds: so
+        # five levels of priority are one of them.
+        delay = min(later.seconds, LONGEST_REST) + (MAX_PRIORITY - priority) / 5
+        body = incoming.body if later.body is None else later.body
+        attempt = _attempt(incoming.headers)
+        await self._later(incoming, body, delay, attempt=attempt, priority=priority)
+
+    async def _later(
+        self,
+        incoming: AbstractIncomingMessage,
+        body: bytes,
+        delay: float,
+        *,
+        attempt: int,
+        priority: int,
+    ) -> None:
+        exchange, key = delay_route(delay, self._queue.name)
         # Headers are made afresh: a message that carries an x-death from its last journey is
         # confirmed and then dropped as a cycle by RabbitMQ before 4.0.1.
-        headers: HeadersType = {ATTEMPT: attempt + 1}
+        headers: HeadersType = {ATTEMPT: attempt}
         if TRACE in incoming.headers:
             headers[TRACE] = incoming.headers[TRACE]
-        priority = min(incoming.priority or 0, 10)
-        await self._bus.publish(exchange, key, incoming.body, priority=priority, headers=headers)
+        await self._bus.publish(exchange, key, body, priority=priority, headers=headers)
 
     async def _bury(
         self,

@@ -13,7 +13,6 @@ import time
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from typing import Any
-from uuid import uuid4
 
 from aio_pika.abc import AbstractChannel, AbstractIncomingMessage, AbstractQueue
 
@@ -124,25 +123,24 @@ class Intake:
         return True
 
     async def _permit(self) -> Permit:
-        permit = Permit(self._limit, uuid4().hex)
+        permit = Permit(self._limit)
         began = time.monotonic()
         pause = 0.2
         while True:
             # Before the answer, so that what comes back while it is on its way is not missed.
             self._returned.clear()
             try:
-                retry_at = await self._limiter.acquire(self._limit, permit.id)
+                wait = await self._limiter.acquire(permit)
             except StoreUnavailable:
-                retry_at = time.time() + pause
-                pause = min(pause * 2, 5.0)
-            if not retry_at:
+                wait, pause = pause, min(pause * 2, 5.0)
+            if not wait:
                 metrics.rate_limit_wait.labels(self._queue.name).observe(time.monotonic() - began)
                 return permit
             # Half a millisecond more than asked for: waking too early costs a round trip.
-            await self._wait(max(0.0, retry_at - time.time()) + 0.0005)
+            await self._wait(wait + 0.0005)
 
     async def _wait(self, seconds: float) -> None:
-        """Until then, or until a permit comes back unused: it is free at once, not at `retry_at`.
+        """Until then, or until a permit comes back unused: it is free at once, not only then.
 
         Without this, a run of cancelled lookups would cost as many permits as calls would.
         """
@@ -181,6 +179,6 @@ def take(
         return
 
     async def unlimited(message: Any, delivery: Delivery) -> None:
-        await handler(message, delivery, Permit(limit, ""))
+        await handler(message, delivery, Permit(limit))
 
     Consumer(bus, queue, unlimited, prefetch=concurrency)

@@ -3,19 +3,29 @@
 The limiter is a log of permits in Redis, on Redis' clock: exact, unlike a token bucket, which
 admits about twice its burst in the first window of a provider that counts per window.
 
-Why it holds at the provider. A permit is granted at g; its call arrives there at some a >= g that
-nobody here can see; once the answer is in, the permit is settled at s >= a. Until it is settled it
-counts in every window, afterwards in those that contain s. Suppose a window (x, x + W] held N + 1
-arrivals, and let g be the last grant among them. At that moment the N others had been granted,
-and each of them counted: those not settled always do, and those settled at s >= a > x >= g - W.
-So the limiter saw N permits and would not have granted one more. The price is that a permit is
-out of use for W plus the time of its call.
+Why it holds at the provider. A permit is granted at g, and its call arrives there at some a that
+nobody here can see, but for g <= a <= g + lease: a permit too old for its call to arrive within
+the lease is given back and taken anew (`lasts`, `renew`). It stands in the log at g + lease, and
+once the answer is in, at the moment of its settlement, s >= a. At a time t it counts if it stands
+after t - W, for a window of length W. Suppose a window (x, x + W] held N + 1 arrivals, and let g be
+the last grant among them, so that x >= g - W. At that moment the N others had been granted, and
+each of them counted: those not settled stand at their lease's end >= a > x >= g - W, those settled
+at s >= a > x >= g - W. So the limiter saw N permits and would not have granted one more. A permit
+that is settled after it was trimmed from the log need not come back to it: nothing is trimmed
+before its lease has been over for W, and so has its arrival. The price is that a permit is out of
+use for W plus the time of its call.
+
+How old a permit is, its holder reads from a monotonic clock of its own, since before it asked. No
+two machines need agree on the time.
 """
 
+import math
 import re
+import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Final
+from uuid import uuid4
 
 from shared.store import Store, translated
 
@@ -26,6 +36,8 @@ _SECONDS: Final = {
 _WINDOW: Final = re.compile(r"(\d{1,9})/(\d{0,5})([a-z]+)")
 # Longer than any call may take: a permit whose process died comes back after this and its window.
 LEASE: Final = 40.0
+# What may pass between looking at a permit's age and the call: a word with Redis, and the network.
+SLACK: Final = 10.0
 
 
 @dataclass(frozen=True)
@@ -77,11 +89,15 @@ def _unit(seconds: float) -> str:
 
 @dataclass
 class Permit:
-    """Leave for one call. Whoever makes the call says so, before it does."""
+    """Leave for one call. Whoever makes the call says so, before it does.
+
+    `until` is when its lease ends, in its limiter's monotonic seconds; while it is not held, never.
+    """
 
     limit: Limit
-    id: str
+    id: str = field(default_factory=lambda: uuid4().hex)
     used: bool = False
+    until: float = -math.inf
 
 
 class Limiter:
@@ -89,16 +105,22 @@ class Limiter:
 
     Args:
         clock: microseconds of Unix time, for tests; without it Redis' own clock counts.
+        monotonic: seconds, for the age of permits.
     """
 
-    def __init__(self, store: Store, clock: Callable[[], int] = lambda: 0) -> None:
+    def __init__(
+        self,
+        store: Store,
+        clock: Callable[[], int] = lambda: 0,
+        monotonic: Callable[[], float] = time.monotonic,
+    ) -> None:
         self._store = store
-        self._clock = clock
+        self._clock, self._monotonic = clock, monotonic
 
-    async def acquire(self, limit: Limit, permit: str, *, lease: float = LEASE) -> float:
-        """Take a permit: 0 if granted, else the time (Unix seconds) to ask again.
+    async def acquire(self, permit: Permit, *, lease: float = LEASE) -> float:
+        """Take a permit: 0 if granted, else the seconds after which to ask again.
 
-        Asking again with the same id is safe, so an answer that got lost costs nothing.
+        Asking again for the same one is safe, so an answer that got lost costs nothing.
 
         Args:
             lease: seconds after which a permit nobody settled counts as settled; 0 for what is
@@ -107,13 +129,39 @@ class Limiter:
         Raises:
             StoreUnavailable: nobody knows, so nobody may: the limit fails closed.
         """
-        if not limit:
+        if not permit.limit:
             return 0.0
-        micros = round(lease * 1e6)
-        answer = await self._store.run(
-            "acquire", [limit.key], self._clock(), permit, micros, *limit.arguments
+        asked, micros = self._monotonic(), round(lease * 1e6)
+        wait, left = await self._store.run(
+            "acquire",
+            [permit.limit.key],
+            self._clock(),
+            permit.id,
+            micros,
+            *permit.limit.arguments,
         )
-        return int(answer) / 1e6
+        if not wait:
+            permit.until = asked + left / 1e6
+        return int(wait) / 1e6
+
+    def lasts(self, permit: Permit, seconds: float) -> bool:
+        """Whether a call made now, which takes so long at most, arrives within the lease."""
+        return not permit.limit or self._monotonic() + seconds + SLACK <= permit.until
+
+    async def renew(self, permit: Permit, seconds: float) -> float:
+        """Have a permit last for a call of so many seconds: 0 if it does, else as `acquire`.
+
+        One that was never taken, or is too old, is given back and taken anew, in place.
+
+        Raises:
+            StoreUnavailable: as `acquire`.
+        """
+        if self.lasts(permit, seconds):
+            return 0.0
+        if permit.until > -math.inf:
+            await self.settle(permit)
+            permit.id = uuid4().hex
+        return await self.acquire(permit)
 
     @translated
     async def settle(self, permit: Permit) -> None:
@@ -124,17 +172,18 @@ class Limiter:
             await self._store.run("settle", [permit.limit.key], self._clock(), permit.id)
         else:
             await self._store.redis.zrem(permit.limit.key, permit.id)
+            permit.until = -math.inf
 
     async def expect(
         self, limit: Limit, keys: tuple[str, str], flight: str, step: str, order: bytes
     ) -> float:
-        """Stand in line: 0 if the turn is at once, else when (Unix seconds).
+        """Stand in line: 0 if the turn is at once, else the seconds until it comes.
 
         Args:
             keys: of the line, and of the flight, where the order is kept for as long as it waits.
         """
         waiting, about = keys
-        answer = await self._store.run(
+        wait = await self._store.run(
             "expect",
             [waiting, limit.key, about],
             self._clock(),
@@ -143,4 +192,4 @@ class Limiter:
             order,
             *limit.arguments,
         )
-        return int(answer) / 1e6
+        return int(wait) / 1e6

@@ -6,7 +6,7 @@ flight has one or more askers, and each reads the same log under its own task_id
 position in the log is its `seq` for every one of them.
 
     consulta:lookup:{task}          hash: origin, tenant, kind, deadline, flight, ended …
-    consulta:flight:{id}            hash: wanted, left, deadline, claim:<step>, seq:<step>, ended …
+    consulta:flight:{id}            hash: wanted, left, deadline, claim:, by:, seq:<step>, ended …
     consulta:flight:{id}:log        list of events, without task_id and seq
     consulta:flight:{id}:askers     hash: task -> origin
     consulta:inflight:{subject}     the flight under way for a subject
@@ -46,6 +46,7 @@ BATCH: Final = 100
 
 _DEADLINES: Final = "consulta:deadlines"
 _SCHEDULED: Final = "consulta:scheduled"
+CLAIMANTS: Final = "consulta:claimants"
 
 
 @dataclass(frozen=True)
@@ -64,13 +65,13 @@ class Plan:
 
 @dataclass(frozen=True)
 class Claim:
-    """Whether an order may be carried out, and until when (Unix seconds).
+    """Whether an order may be carried out, and how many seconds its flight has left.
 
     `overdue` is the order that others have overtaken too often, if there is one.
     """
 
-    verdict: Literal["go", "resume", "repeat", "drop"]
-    deadline: float
+    verdict: Literal["go", "resume", "busy", "repeat", "drop"]
+    left: float
     priority: int
     overdue: bytes = b""
 
@@ -234,13 +235,19 @@ class Lookups:
         )
         return Plan(verdict.decode(), flight.decode(), int(before), ms / 1000, int(deadline) / 1000)
 
-    async def claim(self, flight: str, step: str, order: str, queue: str) -> Claim:
-        """Ask leave to carry out an order for one step of a flight."""
+    async def claim(
+        self, flight: str, step: str, order: str, queue: str, instance: str = ""
+    ) -> Claim:
+        """Ask leave to carry out an order for one step of a flight; see `shared.flow.claims`.
+
+        Args:
+            instance: the process that asks.
+        """
         keys = [flight_key(flight), waiting_key(queue), active_key(queue), _overtaken(queue)]
-        verdict, deadline, priority, overdue = await self._store.run(
-            "claim", keys, step, order, flight, PATIENCE
+        verdict, left, priority, overdue = await self._store.run(
+            "claim", [*keys, CLAIMANTS], step, order, flight, PATIENCE, instance
         )
-        return Claim(verdict.decode(), int(deadline) / 1000, int(priority), overdue)
+        return Claim(verdict.decode(), int(left) / 1000, int(priority), overdue)
 
     async def record(
         self, flight: str, step: str, event: Event | None, *, counts: bool = False
@@ -298,10 +305,9 @@ class Lookups:
         """All events of a flight, without task_id and seq."""
         return await self._store.items(f"{flight_key(flight)}:log")
 
-    async def deadline(self, flight: str) -> float:
-        """When a flight has to end (Unix seconds); 0 if there is no such flight."""
-        found = await self._store.do("HGET", flight_key(flight), "deadline")
-        return int(found or 0) / 1000
+    async def left(self, flight: str) -> float:
+        """The seconds a flight has left; 0 if there is no such flight."""
+        return int(await self._store.run("left", [flight_key(flight)])) / 1000
 
     async def is_open(self, flight: str) -> bool:
         """Whether anybody still waits for this flight."""

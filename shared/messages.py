@@ -100,6 +100,9 @@ class StageRequested(Struct, kw_only=True):
     `order` is the identity of this order over all its redeliveries. `inputs` are the values the
     stage looks up, of kind `input_kind`: the CEP a company's record told, say. `slip` names the
     stages to order once this one has ended.
+
+    An order that was put off goes on where it was: `attempts` are the providers asked in vain so
+    far, `tries` the calls made by provider, `numbers` what was found of earlier inputs.
     """
 
     flight: str
@@ -115,6 +118,9 @@ class StageRequested(Struct, kw_only=True):
     refresh: bool = False
     purpose: str | None = None
     legal_basis: str | None = None
+    attempts: "list[Attempt]" = []
+    tries: dict[str, int] = {}
+    numbers: list[Any] = []
 
 
 class AnalysisRequested(Struct, kw_only=True):

@@ -84,12 +84,13 @@ class Orders:
         if not limit:
             await self._bus.command(queue, order, priority=priority)
             return
-        turn = await self._limiter.expect(limit, keys, flight, step, encode(order))
-        await self.waits(flight, step, turn)
+        wait = await self._limiter.expect(limit, keys, flight, step, encode(order))
+        await self.waits(flight, step, wait)
         await self._bus.command(queue, order, priority=priority)
 
-    async def waits(self, flight: str, step: str, retry_at: float) -> None:
-        """Say, once for each step, that a limit makes it wait until then (Unix seconds)."""
-        if retry_at - time.time() > _NOTABLE_S:
-            waiting = event("aguardando", {"etapa": step, "retry_at": instant(retry_at)})
-            await self._reporter.report(flight, f"aguardando:{step}", waiting)
+    async def waits(self, flight: str, step: str, seconds: float) -> None:
+        """Say, once for each step, that a limit makes it wait so long."""
+        if seconds > _NOTABLE_S:
+            retry_at = instant(time.time() + seconds)
+            waiting = event("aguardando", {"etapa": step, "retry_at": retry_at})
+            await self._reporter.report(flight, f"aguardando:{step}", waiting, once=True)

@@ -80,7 +80,8 @@ class Queues:
         return {
             "ativas": active,
             "esperando": waiting,
-            "idade_s": round(now - oldest[0][1] / 1e6, 1) if oldest else None,
+            # What was put off is to come back later.
+            "idade_s": round(max(0.0, now - oldest[0][1] / 1e6), 1) if oldest else None,
             "limite": str(limit),
             "permissoes": max(0, min(left)) if left else None,
         }

@@ -25,18 +25,20 @@ class Reporter:
         self._bus, self._lookups = bus, lookups
 
     async def report(
-        self, flight: str, step: str, event: Event, *, counts: bool = False
+        self, flight: str, step: str, event: Event, *, counts: bool = False, once: bool = False
     ) -> Recorded:
         """Give a step its event, once, and publish it.
 
         Args:
             counts: the step is one of the stages the flight waits for.
+            once: an event that the step had before is not published again.
 
         Raises:
             Unavailable: done in part or not at all; doing it again completes it.
         """
         recorded = await self._lookups.record(flight, step, event, counts=counts)
-        await self.tell(recorded)
+        if recorded.verdict == "new" or not once:
+            await self.tell(recorded)
         return recorded
 
     async def tell(self, recorded: Recorded) -> None:

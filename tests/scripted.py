@@ -54,15 +54,25 @@ async def always() -> bool:
     return True
 
 
+async def never_before(_: str) -> bool:
+    """No provider that bills was called before."""
+    return True
+
+
+async def forgotten(_: str) -> None:
+    """Nor has this one been."""
+
+
 def terms(deadline: float = 60.0, *, alone: bool = False) -> Terms:
     return Terms(deadline, always, alone=alone)
 
 
 def permits(told: list[float] | None = None) -> Permits:
-    """Permits of an unlimited queue; `told` hears when a wait will end."""
+    """Permits of an unlimited queue; `told` hears how long a wait will take."""
 
-    async def on_wait(retry_at: float) -> None:
+    async def on_wait(seconds: float) -> None:
         if told is not None:
-            told.append(retry_at)
+            told.append(seconds)
 
-    return Permits(Limiter(cast("Any", None)), Permit(Limit(""), ""), on_wait)
+    limiter = Limiter(cast("Any", None))
+    return Permits(limiter, Permit(Limit("")), on_wait, never_before, forgotten)

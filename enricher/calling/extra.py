@@ -32,17 +32,17 @@ class Extra:
 
         Raises:
             Failure: what the call raised, or NotCalled where there is no permit for it now.
+            StoreUnavailable: the permits grew too old.
         """
         self.breaker.check()
-        permits = Permits(self.limiter, Permit(self.limit, "", used=True), _waits)
-        granted: list[Permit] = []
+        permits = Permits(
+            self.limiter, Permit(self.limit, used=True), _waits, mark=_bills, unmark=_refused
+        )
+        granted = await permits.take(self.provider, by=0, quota_by=0)
         try:
-            granted.append(await permits.quota(self.provider.rate, 0))
-            granted.append(await permits.next(0))
 
             async def made() -> Result:
-                for permit in granted:
-                    permit.used = True
+                await permits.use(granted, self.provider)
                 return await function()
 
             return await self.breaker.call(made)
@@ -52,3 +52,11 @@ class Extra:
 
 async def _waits(_: float) -> None:
     raise AssertionError("nobody waits for an extra")
+
+
+async def _bills(_: str) -> bool:
+    raise AssertionError("no extra is billed")
+
+
+async def _refused(_: str) -> None:
+    """Nobody looks whether an extra was asked for before."""

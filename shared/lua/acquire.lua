@@ -1,6 +1,8 @@
 -- An exact sliding window: at most `limit` calls in any stretch of `window` microseconds.
 -- KEYS: permits   ARGV: now us (0: Redis' own clock), permit id, lease us, limit, window us, …
--- Returns 0 if the permit is granted, else the time (us) at which it is worth asking again.
+-- Returns {wait us, lease left us}: no wait if the permit is granted, be it before, by an answer
+-- that got lost; else how long until it is worth asking again. Durations, so that nobody's clock
+-- but this one matters.
 --
 -- A permit's score is the time its call is known to have been over with at the provider. While it
 -- is out, that is unknown, so it stands at now + lease and counts in every window. See
@@ -11,7 +13,8 @@ if now == 0 then
   now = time[1] * 1000000 + time[2]
 end
 local id, lease = ARGV[2], tonumber(ARGV[3])
-if redis.call('ZSCORE', KEYS[1], id) then return 0 end
+local held = redis.call('ZSCORE', KEYS[1], id)
+if held then return {0, tonumber(held) - now} end
 
 local retry, longest = 0, 0
 for index = 4, #ARGV, 2 do
@@ -26,8 +29,9 @@ for index = 4, #ARGV, 2 do
     retry = math.max(retry, math.min(tonumber(blocker[2]), now) + window)
   end
 end
-if retry > 0 then return string.format('%.0f', retry) end
+-- At least one: to wait for nothing is to be granted it.
+if retry > 0 then return {math.max(1, retry - now), 0} end
 redis.call('ZREMRANGEBYSCORE', KEYS[1], '-inf', string.format('%.0f', now - longest))
 redis.call('ZADD', KEYS[1], string.format('%.0f', now + lease), id)
 redis.call('PEXPIRE', KEYS[1], math.ceil((longest + lease) / 1000) + 1000)
-return 0
+return {0, lease}

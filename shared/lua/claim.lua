@@ -1,19 +1,24 @@
 -- Ask whether this order may be carried out.
--- KEYS: flight, waiting, active, overtaken   ARGV: step, order, flight id, patience
--- Returns {verdict, deadline ms, priority, overdue order}; verdict is one of
+-- KEYS: flight, waiting, active, overtaken, claimants
+-- ARGV: step, order, flight id, patience, instance ('' for one that never says it lives)
+-- Returns {verdict, ms the flight has left, priority, overdue order}; verdict is one of
 --   go      do it
 --   resume  do it; this very order was begun before, and its process died or met an outage
+--   busy    another process, which lives, has this very order: ask again later
 --   repeat  this order was carried out, but perhaps not told: tell again, even if it all has ended
 --   drop    another order has it or had it, or the flight has ended
 --
 -- What has waited longest and was overtaken `patience` times in a row by others is overdue: its
 -- order is handed out, to be published again with the highest priority.
-local key, waiting, active, overtaken = unpack(KEYS)
-local step, order, flight, patience = unpack(ARGV)
+local key, waiting, active, overtaken, claimants = unpack(KEYS)
+local step, order, flight, patience, instance = unpack(ARGV)
+local time = redis.call('TIME')
+local now = time[1] * 1000 + math.floor(time[2] / 1000)
 
 local function overdue()
-  local head = redis.call('ZRANGE', waiting, 0, 0)[1]
-  if not head then return '' end
+  local head, since = unpack(redis.call('ZRANGE', waiting, 0, 0, 'WITHSCORES'))
+  -- One that comes back later was put off, and is not being passed over.
+  if not head or tonumber(since) > now * 1000 then return '' end
   local about = 'consulta:flight:' .. head
   -- Equals are served in the order of the queue; only what is more urgent overtakes.
   if tonumber(redis.call('HGET', key, 'priority')) <= tonumber(redis.call('HGET', about, 'priority') or 0)
@@ -29,7 +34,20 @@ local function overdue()
   return late or ''
 end
 
+-- Processes say every second that they live. Five seconds without a word from one mean that it is
+-- dead, unless all were silent lately: then there was no Redis to say it to, and each has five more.
+local function lives(claimant)
+  local beat = redis.call('ZSCORE', claimants, claimant)
+  if not beat then return false end
+  local newest = redis.call('ZRANGE', claimants, -1, -1, 'WITHSCORES')[2]
+  if tonumber(newest) < now - 2500 then redis.call('SET', claimants .. ':since', now) end
+  local since = redis.call('GET', claimants .. ':since') or 0
+  return math.max(tonumber(beat), tonumber(since)) > now - 5000
+end
+
+local deadline = redis.call('HGET', key, 'deadline') or '0'
 local holder = redis.call('HGET', key, 'claim:' .. step)
+local claimant = redis.call('HGET', key, 'by:' .. step) or ''
 local verdict
 if redis.call('HEXISTS', key, 'seq:' .. step) == 1 then
   verdict = (holder == order) and 'repeat' or 'drop'
@@ -37,13 +55,18 @@ elseif redis.call('EXISTS', key) == 0 or redis.call('HEXISTS', key, 'ended') == 
   verdict = 'drop'
 elseif holder and holder ~= order then
   -- Its message is still in the queue, unacknowledged, so this one may go.
-  return {'drop', '0', '0', ''}
+  return {'drop', 0, '0', ''}
+elseif holder and claimant ~= instance and lives(claimant) then
+  return {'busy', 0, '0', ''}
 else
   verdict = holder and 'resume' or 'go'
-  redis.call('HSET', key, 'claim:' .. step, order)
+  redis.call('HSET', key, 'claim:' .. step, order, 'by:' .. step, instance)
   redis.call('HDEL', key, 'order:' .. step)
-  redis.call('ZADD', active, redis.call('HGET', key, 'deadline'), flight)
+  redis.call('ZADD', active, deadline, flight)
 end
 redis.call('ZREM', waiting, flight)
-return {verdict, redis.call('HGET', key, 'deadline') or '0',
-  redis.call('HGET', key, 'priority') or '0', verdict == 'go' and overdue() or ''}
+-- Nobody works on what has ended, nor on what should have: its process died.
+if verdict == 'drop' then redis.call('ZREM', active, flight) end
+redis.call('ZREMRANGEBYSCORE', active, '-inf', now)
+return {verdict, math.max(0, tonumber(deadline) - now), redis.call('HGET', key, 'priority') or '0',
+  verdict == 'go' and overdue() or ''}

@@ -1,7 +1,7 @@
 -- Join the line before a limited queue, and tell when the turn comes at the earliest.
 -- KEYS: waiting, permits, flight
 -- ARGV: now us (0: Redis' own clock), flight id, step, order, limit, window us, …
--- Returns 0 if a permit is free for this one, else the time (us) its permit comes free.
+-- Returns 0 if a permit is free for this one, else how long (us) until its permit comes free.
 local now = tonumber(ARGV[1])
 if now == 0 then
   local time = redis.call('TIME')
@@ -13,7 +13,7 @@ if #ARGV > 4 and redis.call('EXISTS', KEYS[3]) == 1 then
   redis.call('HSET', KEYS[3], 'order:' .. ARGV[3], ARGV[4])
 end
 local place = redis.call('ZRANK', KEYS[1], ARGV[2])
-local turn = 0
+local wait = 0
 for index = 5, #ARGV, 2 do
   local limit, window = tonumber(ARGV[index]), tonumber(ARGV[index + 1])
   local since = string.format('(%.0f', now - window)
@@ -24,7 +24,7 @@ for index = 5, #ARGV, 2 do
     local slot = redis.call('ZRANGEBYSCORE', KEYS[2], since, '+inf', 'WITHSCORES',
       'LIMIT', (ahead - limit) % limit, 1)
     local free = slot[2] and math.min(tonumber(slot[2]), now) or now
-    turn = math.max(turn, free + window * (rounds + 1))
+    wait = math.max(wait, free + window * (rounds + 1) - now)
   end
 end
-return string.format('%.0f', turn)
+return wait

@@ -1,6 +1,7 @@
 """Serpro's tokens: one at a time, kept until shortly before they expire, renewed once on a 401."""
 
 import asyncio
+import math
 import time
 from collections.abc import AsyncIterator
 from dataclasses import dataclass, field
@@ -103,8 +104,9 @@ class Counted(Limiter):
         super().__init__(cast("Any", None))
         self.granted: list[str] = []
 
-    async def acquire(self, limit: Limit, permit: str, *, lease: float = LEASE) -> float:
-        self.granted.append(limit.name)
+    async def acquire(self, permit: Permit, *, lease: float = LEASE) -> float:
+        self.granted.append(permit.limit.name)
+        permit.until = math.inf
         return 0.0
 
     async def settle(self, permit: Permit) -> None:
@@ -113,8 +115,20 @@ class Counted(Limiter):
 
 async def asked(serpro: Serpro, circuit: Breaker, limiter: Limiter) -> Answer:
     serpro.rate = Limit.parse("credential", "9/min")
-    permits = Permits(limiter, Permit(Limit.parse("queue", "9/min"), "first"), never)
-    terms = Terms(time.time() + 60, always, alone=True)
+    marked: set[str] = set()
+
+    async def mark(provider: str) -> bool:
+        known = provider in marked
+        marked.add(provider)
+        return not known
+
+    async def unmark(provider: str) -> None:
+        marked.discard(provider)
+
+    first = Permit(Limit.parse("queue", "9/min"))
+    first.until = math.inf
+    permits = Permits(limiter, first, never, mark, unmark)
+    terms = Terms(time.monotonic() + 60, always, alone=True)
     return await Guarded(serpro, circuit).ask(QUERY, permits, terms)
 
 

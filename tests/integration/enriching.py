@@ -21,6 +21,7 @@ from enricher.reference import Reference
 from shared.cache import Cache
 from shared.circuits import Board
 from shared.consumer import Delivery
+from shared.flow.claims import Claims
 from shared.identifiers import Kind
 from shared.limits import Limit, Limiter, Permit
 from shared.lookups import Lookups, Recorded
@@ -40,6 +41,9 @@ class Quiet(Reporter):
     async def tell(self, recorded: Recorded) -> None:
         pass
 
+    async def retell(self, flight: str) -> None:
+        pass
+
 
 class NoOrders(Orders):
     """Orders nothing."""
@@ -56,7 +60,7 @@ class NoOrders(Orders):
     async def hurry(self, queue: Queue, overdue: bytes) -> None:
         pass
 
-    async def waits(self, flight: str, step: str, retry_at: float) -> None:
+    async def waits(self, flight: str, step: str, seconds: float) -> None:
         pass
 
 
@@ -74,7 +78,7 @@ class Enricher:
         *,
         limit: Limit = Limit(""),
     ) -> None:
-        self.stage, self.kind, self.limit = stage, kind, limit
+        self.stage, self.kind, self.limit, self.prazo = stage, kind, limit, 60.0
         self.lookups, self.cache = Lookups(store), Cache(store, Secret("secret"))
         self.circuits = Circuits(Board(store), jitter=lambda seconds: seconds)
         self.providers: dict[str, Provider] = {
@@ -116,6 +120,7 @@ class Enricher:
             reference=self.reference,
             dates=dates,
             fallback=Fallback(self.cache, self.lookups, self.reference),
+            claims=Claims(store, self.lookups),
         )
 
     async def lookup(
@@ -124,7 +129,7 @@ class Enricher:
         *,
         of: tuple[Kind, str] | None = None,
         before: Sequence[Event] = (),
-        within: float = 60,
+        within: float | None = None,
     ) -> Event:
         """Do the stage of one lookup, and return its event.
 
@@ -132,12 +137,27 @@ class Enricher:
             value: what the stage looks up.
             of: the lookup's own kind and identifier, where that is another.
             before: stages of the lookup that have ended.
-            within: the lookup's `prazo`, in seconds.
+            within: the lookup's `prazo`, in seconds, if it is another.
         """
+        order = await self.ordered(value, of=of, within=within)
+        for event in before:
+            await self.lookups.record(order.flight, event.type, event, counts=True)
+        permit = Permit(self.limit)
+        assert await self.handlers.limiter.acquire(permit) == 0
+        await self.handlers.on_stage_requested(order, cast("Delivery", None), permit)
+        await self.handlers.limiter.settle(permit)
+        log = map(decode_event, await self.lookups.log(order.flight))
+        [told] = [event for event in log if event.type == self.stage]
+        return told
+
+    async def ordered(
+        self, value: str, *, of: tuple[Kind, str] | None = None, within: float | None = None
+    ) -> StageRequested:
+        """The order of one lookup's stage."""
         kind, identifier = of or (self.kind, value)
         digest = self.cache.digest(kind, identifier)
-        order = StageRequested(
-            flight=await self._flight(kind, identifier, digest, within),
+        return StageRequested(
+            flight=await self._flight(kind, identifier, digest, within or self.prazo),
             order=uuid4().hex,
             stage=self.stage,
             kind=kind,
@@ -146,15 +166,6 @@ class Enricher:
             input_kind=self.kind,
             inputs=[value],
         )
-        for event in before:
-            await self.lookups.record(order.flight, event.type, event, counts=True)
-        permit = Permit(self.limit, order.order)
-        assert await self.handlers.limiter.acquire(permit.limit, permit.id) == 0
-        await self.handlers.on_stage_requested(order, cast("Delivery", None), permit)
-        await self.handlers.limiter.settle(permit)
-        log = map(decode_event, await self.lookups.log(order.flight))
-        [told] = [event for event in log if event.type == self.stage]
-        return told
 
     async def _flight(self, kind: Kind, identifier: str, digest: str, within: float) -> str:
         request = Requested(

@@ -238,7 +238,7 @@ async def test_the_highest_priority_goes_when_the_permit_comes(
 ) -> None:
     taker = Taker(store)
     limit = Limit.parse("test.notes", "1/1s")
-    assert await taker.limiter.acquire(limit, "somebody else's") == 0
+    assert await taker.limiter.acquire(Permit(limit, "somebody else's")) == 0
     await taker.limiter.settle(Permit(limit, "somebody else's", used=True))
     Intake(bus, NOTES, taker, limiter=taker.limiter, limit=limit)
     for number in range(5):
@@ -263,7 +263,7 @@ async def test_a_limited_consumer_holds_no_message_while_it_waits(
 ) -> None:
     taker = Taker(store)
     limit = Limit.parse("test.notes", "1/day")
-    assert await taker.limiter.acquire(limit, "the only one") == 0
+    assert await taker.limiter.acquire(Permit(limit, "the only one")) == 0
     Intake(bus, NOTES, taker, limiter=taker.limiter, limit=limit)
     await bus.command(NOTES, Note("waiting"))
     queue = await channel.get_queue(NOTES.name)

@@ -1,12 +1,13 @@
 """The limiter against a real Redis, on a clock of the test's own."""
 
-from itertools import pairwise
+from dataclasses import dataclass, field
+from heapq import heappop, heappush
 
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from shared.limits import LEASE, Limit, Limiter, Permit
+from shared.limits import LEASE, SLACK, Limit, Limiter, Permit
 from shared.store import Store
 
 
@@ -42,106 +43,167 @@ async def test_the_permit_past_the_limit_is_told_when_to_come_back(store: Store)
     clock = Clock()
     limiter, limit = Limiter(store, clock), Limit.parse("queue", "2/min")
     for name in ("a", "b"):
-        assert await limiter.acquire(limit, name) == 0
+        assert await limiter.acquire(Permit(limit, name)) == 0
         await limiter.settle(Permit(limit, name, used=True))
         clock.forward(10)
-    retry_at = await limiter.acquire(limit, "c")
-    assert retry_at == pytest.approx(clock.seconds + 40)
+    assert await limiter.acquire(Permit(limit, "c")) == pytest.approx(40)
     clock.forward(39.9)
-    assert await limiter.acquire(limit, "c") > 0
+    assert await limiter.acquire(Permit(limit, "c")) > 0
     clock.forward(0.2)
-    assert await limiter.acquire(limit, "c") == 0
+    assert await limiter.acquire(Permit(limit, "c")) == 0
 
 
 async def test_asking_again_with_the_same_id_costs_nothing(store: Store) -> None:
     limiter, limit = Limiter(store, Clock()), Limit.parse("queue", "2/min")
     for _ in range(5):
-        assert await limiter.acquire(limit, "same") == 0
-    assert await limiter.acquire(limit, "other") == 0
-    assert await limiter.acquire(limit, "third") > 0
+        assert await limiter.acquire(Permit(limit, "same")) == 0
+    assert await limiter.acquire(Permit(limit, "other")) == 0
+    assert await limiter.acquire(Permit(limit, "third")) > 0
 
 
 async def test_a_permit_not_used_is_free_again(store: Store) -> None:
     limiter, limit = Limiter(store, Clock()), Limit.parse("queue", "1/day")
-    assert await limiter.acquire(limit, "a") == 0
+    assert await limiter.acquire(Permit(limit, "a")) == 0
     await limiter.settle(Permit(limit, "a"))
-    assert await limiter.acquire(limit, "b") == 0
+    assert await limiter.acquire(Permit(limit, "b")) == 0
 
 
 async def test_a_permit_counts_from_the_end_of_its_call(store: Store) -> None:
     clock = Clock()
     limiter, limit = Limiter(store, clock), Limit.parse("queue", "1/min")
-    assert await limiter.acquire(limit, "a") == 0
+    assert await limiter.acquire(Permit(limit, "a")) == 0
     clock.forward(8)
     await limiter.settle(Permit(limit, "a", used=True))
     clock.forward(59)
-    assert await limiter.acquire(limit, "b") > 0
+    assert await limiter.acquire(Permit(limit, "b")) > 0
     clock.forward(1.1)
-    assert await limiter.acquire(limit, "b") == 0
+    assert await limiter.acquire(Permit(limit, "b")) == 0
 
 
 async def test_a_permit_whose_process_died_comes_back_after_its_lease(store: Store) -> None:
     clock = Clock()
     limiter, limit = Limiter(store, clock), Limit.parse("queue", "1/min")
-    assert await limiter.acquire(limit, "dead") == 0
+    assert await limiter.acquire(Permit(limit, "dead")) == 0
     clock.forward(LEASE + 59)
-    assert await limiter.acquire(limit, "next") > 0
+    assert await limiter.acquire(Permit(limit, "next")) > 0
     clock.forward(2)
-    assert await limiter.acquire(limit, "next") == 0
+    assert await limiter.acquire(Permit(limit, "next")) == 0
 
 
 async def test_every_window_holds(store: Store) -> None:
     clock = Clock()
     limiter, limit = Limiter(store, clock), Limit.parse("queue", "2/min,3/hour")
     for name in ("a", "b"):
-        assert await limiter.acquire(limit, name) == 0
+        assert await limiter.acquire(Permit(limit, name)) == 0
         await limiter.settle(Permit(limit, name, used=True))
-    assert await limiter.acquire(limit, "c") == pytest.approx(clock.seconds + 60)
+    assert await limiter.acquire(Permit(limit, "c")) == pytest.approx(60)
     clock.forward(61)
-    assert await limiter.acquire(limit, "c") == 0
+    assert await limiter.acquire(Permit(limit, "c")) == 0
     await limiter.settle(Permit(limit, "c", used=True))
-    assert await limiter.acquire(limit, "d") == pytest.approx(clock.seconds + 3600 - 61)
+    assert await limiter.acquire(Permit(limit, "d")) == pytest.approx(3600 - 61)
 
 
 async def test_the_line_tells_each_one_its_turn(store: Store) -> None:
     clock = Clock()
     limiter, limit = Limiter(store, clock), Limit.parse("queue", "2/min")
     keys = ("line", "no flight")
-    turns = [await limiter.expect(limit, keys, name, "endereco", b"") for name in "abcde"]
-    assert turns[:2] == [0, 0]
-    waits = [round(turn - clock.seconds) for turn in turns[2:]]
-    assert waits == [60, 60, 120]
+    waits = [await limiter.expect(limit, keys, name, "endereco", b"") for name in "abcde"]
+    assert waits == [0, 0, 60, 60, 120]
+
+
+async def test_a_permit_too_old_for_its_call_is_given_back_and_taken_anew(store: Store) -> None:
+    clock = Clock()
+    limiter, limit = Limiter(store, clock, lambda: clock.seconds), Limit.parse("queue", "1/min")
+    permit = Permit(limit)
+    assert await limiter.renew(permit, 10) == 0
+    first = permit.id
+    clock.forward(LEASE - SLACK - 10)
+    assert await limiter.renew(permit, 10) == 0
+    assert permit.id == first
+    clock.forward(0.1)
+    assert not limiter.lasts(permit, 10)
+    assert await limiter.renew(permit, 10) == 0
+    assert permit.id != first
+    assert limiter.lasts(permit, 10)
+    # The only one, so the first is free.
+    assert await store.redis.zrange(limit.key, 0, -1) == [permit.id.encode()]
+
+
+async def test_an_answer_that_got_lost_makes_a_permit_no_younger(store: Store) -> None:
+    clock = Clock()
+    limiter, limit = Limiter(store, clock, lambda: clock.seconds), Limit.parse("queue", "1/min")
+    permit = Permit(limit, "same")
+    assert await limiter.acquire(Permit(limit, "same")) == 0
+    clock.forward(LEASE - SLACK - 5)
+    assert await limiter.acquire(permit) == 0
+    assert limiter.lasts(permit, 5)
+    assert not limiter.lasts(permit, 5.1)
+
+
+COUNT, WINDOW, CALL = 3, 2.0, 10.0
+
+
+@dataclass(order=True)
+class _Due:
+    """What one holder of a permit does next, and when."""
+
+    at: float
+    number: int
+    does: str = field(compare=False)
 
 
 @settings(
-    max_examples=30, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+    max_examples=20, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
 )
 @given(
-    steps=st.lists(
-        st.tuples(st.floats(0, 1.5), st.floats(0, 0.8), st.booleans()), min_size=20, max_size=60
+    holders=st.lists(
+        st.tuples(
+            st.floats(0, 6),  # after the one before it
+            st.one_of(st.floats(0, 2), st.sampled_from(["an outage"] * 3)),  # until it calls
+            st.one_of(st.floats(0, 1), st.floats(0, CALL)),  # until the call arrives and is over
+            st.sampled_from(["settles", "settles", "dies", "never calls"]),
+        ),
+        min_size=12,
+        max_size=40,
     )
 )
 async def test_no_window_at_the_provider_ever_holds_more_than_the_limit(
-    store: Store, steps: list[tuple[float, float, bool]]
+    store: Store, holders: list[tuple[float, float | str, float, str]]
 ) -> None:
-    """Calls arrive some time after their permit, and are settled some time after that."""
+    """Permits are held for any time before their call, which arrives at its very end."""
     await store.redis.flushdb()
     clock = Clock()
-    limiter, limit = Limiter(store, clock), Limit.parse("queue", "3/2s")
+    limiter = Limiter(store, clock, lambda: clock.seconds)
+    limit = Limit("queue", ((COUNT, WINDOW),))
+    permits = [Permit(limit, str(number)) for number in range(len(holders))]
     arrivals: list[float] = []
-    out: list[tuple[float, Permit]] = []
-    for number, (pause, duration, used) in enumerate(steps):
-        clock.forward(pause)
-        for due, permit in [entry for entry in out if entry[0] <= clock.seconds]:
-            out.remove((due, permit))
+    asked = clock.seconds
+    outage = asked + LEASE + WINDOW + 60
+    due: list[_Due] = []
+    for number, (pause, *_) in enumerate(holders):
+        asked += pause
+        heappush(due, _Due(asked, number, "take"))
+    while due:
+        step = heappop(due)
+        clock.forward(max(0.0, step.at - clock.seconds))
+        _, held, takes, ends = holders[step.number]
+        permit = permits[step.number]
+        if step.does == "settle":
             await limiter.settle(permit)
-        permit = Permit(limit, str(number), used=used)
-        if await limiter.acquire(limit, permit.id) == 0:
-            out.append((clock.seconds + duration, permit))
-            if used:
-                # Anywhere between the grant and the settlement; the latest is the hardest.
-                arrivals.append(clock.seconds + duration)
-    arrivals.sort()
-    for first, fourth in zip(arrivals, arrivals[3:], strict=False):
-        assert fourth - first >= 2 - 1e-6
-    assert all(a <= b for a, b in pairwise(arrivals))
+        elif step.does == "arrive":
+            arrivals.append(clock.seconds)
+            if ends == "settles":
+                heappush(due, _Due(clock.seconds, step.number, "settle"))
+        elif wait := await limiter.renew(permit, CALL):
+            heappush(due, _Due(clock.seconds + wait, step.number, step.does))
+        elif step.does == "take":
+            # Whoever an outage holds up goes on with all the others at its end.
+            ready = clock.seconds + held if isinstance(held, float) else outage
+            heappush(due, _Due(max(ready, clock.seconds), step.number, "call"))
+        elif ends == "never calls":
+            await limiter.settle(permit)
+        else:
+            permit.used = True
+            heappush(due, _Due(clock.seconds + takes, step.number, "arrive"))
+    for first, next_one in zip(arrivals, arrivals[COUNT:], strict=False):
+        assert next_one - first >= WINDOW - 1e-5

@@ -133,8 +133,9 @@ async def test_a_result_that_cannot_be_made_ends_its_lookup_with_an_error(store:
     ending = endings(store, bus)
     plan = await planned(ending.lookups)
     analyzer = Analyzer(
-        cast("Any", None), ending.lookups, ending.reporter, cast("Any", None), ending
-    )
+        cast("Any", None), ending.lookups, ending.reporter, cast("Any", None), ending,
+        cast("Any", None), cast("Any", None),
+    )  # fmt: skip
     order = encode(AnalysisRequested(flight=plan.flight, order="order"))
     await analyzer.on_dead(ANALYSIS, order, "", "KeyError")
     await analyzer.on_dead(ANALYSIS, b"{", "", "not ours")

@@ -10,6 +10,8 @@ from enricher.call import Guarded
 from enricher.chain import Chain
 from enricher.failures import Failure, NotFound, ServerError
 from enricher.providers.base import Answer
+from shared.consumer import PutOff
+from shared.messages import Attempt
 from tests.scripted import ANSWER, QUERY, Scripted, always, permits
 from tests.virtual_time import now, run
 
@@ -125,6 +127,30 @@ def test_one_that_bills_is_never_asked_beside_another() -> None:
         await known(first)
         assert await chained(first, link(bills)) == ("slow", [])
         assert bills.calls == []
+
+    run(main())
+
+
+def test_a_first_that_has_to_wait_for_long_leaves_it_to_the_hedge() -> None:
+    async def main() -> None:
+        for outcomes, answered in [([], True), ([ServerError("503")], False)]:
+
+            async def waits() -> Answer:
+                await asyncio.sleep(1)
+                raise PutOff(30)
+
+            first = link(Scripted(act=waits, name="first"))
+            await known(first)
+            second = link(Scripted(outcomes, latency=2, name="second"))
+            chain = Chain("endereco", [first, second], hedging=True)
+            asking = chain.ask(QUERY, permits(), deadline=now() + 60, wanted=always)
+            if answered:
+                assert await asking == (ANSWER, "second")
+                continue
+            with pytest.raises(PutOff):
+                await asking
+            # It comes back to the first alone.
+            assert chain.attempts == [Attempt("second", "server_error")]
 
     run(main())
 

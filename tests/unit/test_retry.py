@@ -39,6 +39,7 @@ from enricher.failures import (
 )
 from enricher.policy import Policy
 from enricher.providers.base import Answer
+from shared.consumer import PutOff
 from tests.scripted import ANSWER, QUERY, Scripted, always, permits, terms
 from tests.virtual_time import now, run
 
@@ -296,6 +297,23 @@ def test_the_only_provider_is_called_again_when_it_said_it_would_be_back() -> No
     run(main())
 
 
+def test_a_pause_of_some_seconds_is_waited_for_in_the_queue_and_only_once() -> None:
+    async def main() -> None:
+        provider = Scripted([RateLimited(10), RateLimited(10)])
+        link, told, held = guarded(provider), list[float](), permits()
+        with pytest.raises(PutOff) as later:
+            await link.ask(QUERY, permits(told), terms(alone=True))
+        assert (told, later.value.seconds, now()) == ([10], 10, 0)
+        await asyncio.sleep(10)
+        # It comes back with the calls it has made.
+        held.made[provider.name] = 1
+        with pytest.raises(RateLimited):
+            await link.ask(QUERY, held, terms(alone=True))
+        assert provider.calls == [0, 10]
+
+    run(main())
+
+
 @pytest.mark.parametrize("billed", [False, True])
 def test_it_is_not_where_the_first_call_may_have_been_billed_or_another_can_be_asked(
     billed: bool,
@@ -305,6 +323,18 @@ def test_it_is_not_where_the_first_call_may_have_been_billed_or_another_can_be_a
         provider.__dict__["billed"] = billed
         assert isinstance(await asked(guarded(provider), alone=billed), Unavailable)
         assert (provider.calls, now()) == ([0], 0)
+
+    run(main())
+
+
+def test_what_was_put_off_has_the_tries_that_are_left() -> None:
+    async def main() -> None:
+        provider = Scripted([ServerError("503")] * 9)
+        held = permits()
+        held.made[provider.name] = TRIES_ALONE - 2
+        with pytest.raises(ServerError):
+            await guarded(provider, policy=NEVER).ask(QUERY, held, terms(alone=True))
+        assert len(provider.calls) == 2
 
     run(main())
 

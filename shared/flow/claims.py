@@ -1,0 +1,109 @@
+"""Who carries out an order: one process at a time, and in it one delivery at a time.
+
+A broker that loses a connection delivers again what was in hand there, at once, here or elsewhere,
+though its first handler goes on. So an order's claim names the process that has it, and processes
+say every second that they live:
+
+    consulta:claimants          zset: instance by the time (ms, Redis' clock) of its last beat
+    consulta:claimants:since    since when (ms) beats have come without a gap
+
+Only what a dead process had is taken up again. After an outage of Redis nobody is taken for dead
+before everybody has had the time to say that it lives.
+"""
+
+import asyncio
+import logging
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager, suppress
+from typing import Final
+from uuid import uuid4
+from weakref import WeakValueDictionary
+
+from shared.consumer import LONGEST_REST, PutOff
+from shared.errors import StoreUnavailable
+from shared.lookups import CLAIMANTS, Claim, Lookups, active_key, flight_key, waiting_key
+from shared.store import Store
+
+log = logging.getLogger(__name__)
+
+BEAT_S: Final = 1.0
+# When to look again at an order that another process has in hand.
+BUSY_S: Final = 2.0
+
+
+class Claims:
+    """One process's claims. All but `beat` raise StoreUnavailable, and may be done again."""
+
+    def __init__(self, store: Store, lookups: Lookups) -> None:
+        self._store, self._lookups = store, lookups
+        self._instance = uuid4().hex
+        self._in_hand: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
+
+    def has(self, order: str) -> bool:
+        """Whether this process has an order in hand."""
+        return order in self._in_hand
+
+    @asynccontextmanager
+    async def alone(self, order: str) -> AsyncIterator[None]:
+        """Have an order in hand, once whoever has it in hand here is done with it."""
+        lock = self._in_hand.setdefault(order, asyncio.Lock())
+        async with lock:
+            yield
+
+    async def claim(self, flight: str, step: str, order: str, queue: str) -> Claim:
+        """Ask leave to carry out an order for one step of a flight.
+
+        Raises:
+            PutOff: another process is just doing so.
+        """
+        claim = await self._lookups.claim(flight, step, order, queue, self._instance)
+        if claim.verdict == "busy":
+            raise PutOff(BUSY_S)
+        return claim
+
+    async def put_off(self, flight: str, step: str, order: str, queue: str, later: PutOff) -> None:
+        """Give a claim back, and put its order off; unless there is nothing to come back for.
+
+        Raises:
+            PutOff: `later`.
+        """
+        keys = [flight_key(flight), waiting_key(queue), active_key(queue)]
+        micros = round(min(later.seconds, LONGEST_REST) * 1e6)
+        body = later.body or b""
+        if await self._store.run("unclaim", keys, step, order, flight, micros, body):
+            raise later
+
+    async def mark(self, flight: str, step: str, provider: str) -> bool:
+        """Note that a provider which bills is about to be called.
+
+        Returns False if that was noted before: it may have been carried out, by a process that
+        died, or nobody waits for the answer any more.
+        """
+        field = _billed(step, provider)
+        return bool(await self._store.run("mark", [flight_key(flight)], field))
+
+    async def unmark(self, flight: str, step: str, provider: str) -> None:
+        """Note that it did not carry out what it was asked for."""
+        await self._store.do("HDEL", flight_key(flight), _billed(step, provider))
+
+    async def beat(self) -> None:
+        """Say once that this process lives."""
+        await self._store.run("beat", [CLAIMANTS], self._instance)
+
+    async def run(self) -> None:
+        """Beat until cancelled; then say that this process no longer has anything in hand."""
+        try:
+            while True:
+                with suppress(StoreUnavailable):
+                    await self.beat()
+                await asyncio.sleep(BEAT_S)
+        finally:
+            with suppress(StoreUnavailable):
+                await asyncio.shield(self._leave())
+
+    async def _leave(self) -> None:
+        await self._store.do("ZREM", CLAIMANTS, self._instance)
+
+
+def _billed(step: str, provider: str) -> str:
+    return f"billed:{step}:{provider}"

@@ -1,0 +1,17 @@
+-- Give back an order that has to wait: others may carry it out meanwhile, and it comes back later.
+-- KEYS: flight, waiting, active   ARGV: step, order, flight id, comes back in us, order's body
+-- Returns 1, or 0 if there is nothing to come back for: another process took the order up, or the
+-- flight has ended.
+local key, waiting, active = unpack(KEYS)
+local step, order, flight, back, body = unpack(ARGV)
+if redis.call('HGET', key, 'claim:' .. step) ~= order then return 0 end
+redis.call('ZREM', active, flight)
+if redis.call('HEXISTS', key, 'ended') == 1 then return 0 end
+redis.call('HDEL', key, 'claim:' .. step, 'by:' .. step)
+-- Its place in the line is the one it comes back to: until then nobody overtakes it, and nobody
+-- waits behind it.
+local time = redis.call('TIME')
+local at = time[1] * 1000000 + time[2] + back
+redis.call('ZADD', waiting, string.format('%.0f', at), flight)
+redis.call('HSET', key, 'order:' .. step, body)
+return 1

@@ -1,0 +1,142 @@
+"""Who may carry out an order, and what claims leave behind in Redis."""
+
+import asyncio
+from uuid import uuid4
+
+import pytest
+
+from shared.consumer import PutOff
+from shared.flow.claims import Claims
+from shared.lookups import CLAIMANTS, Lookups, active_key, waiting_key
+from shared.messages import Requested
+from shared.reporter import event
+from shared.results import started
+from shared.store import Store
+
+QUEUE = "stage.endereco"
+
+
+async def flight(store: Store, prazo: float = 60) -> str:
+    """A flight of one stage that has so many seconds left."""
+    asked = Requested(
+        task_id=str(uuid4()), origin="tests", identifier="01001000", kind="cep", deadline=prazo
+    )
+    first = started("cep", ["endereco"])
+    lookups = Lookups(store)
+    plan = await lookups.plan(asked, "digest", uuid4().hex, ["endereco"], first)
+    return plan.flight
+
+
+async def claim(store: Store, flight: str, order: str = "order") -> str:
+    return (await Lookups(store).claim(flight, "endereco", order, QUEUE)).verdict
+
+
+async def at_work(store: Store) -> list[bytes]:
+    found: list[bytes] = await store.do("ZRANGE", active_key(QUEUE), 0, -1)
+    return found
+
+
+async def test_what_ended_while_its_process_was_dead_is_no_longer_at_work(store: Store) -> None:
+    dead = await flight(store)
+    assert await claim(store, dead) == "go"
+    # As a cancelled lookup ends: by its terminal event alone.
+    await Lookups(store).record(dead, "error", event("error"))
+    await store.redis.zadd(active_key(QUEUE), {dead: 10**15})
+    await store.redis.zadd(waiting_key(QUEUE), {dead: 0})
+    assert await claim(store, dead) == "drop"
+    assert await at_work(store) == []
+    assert await store.redis.zcard(waiting_key(QUEUE)) == 0
+
+
+async def test_another_order_s_claim_stays(store: Store) -> None:
+    under_way = await flight(store)
+    assert await claim(store, under_way) == "go"
+    assert await claim(store, under_way, "another") == "drop"
+    assert await at_work(store) == [under_way.encode()]
+
+
+async def test_what_is_past_its_time_is_cleared_away_in_passing(store: Store) -> None:
+    late = await flight(store, prazo=-1)
+    await store.redis.zadd(active_key(QUEUE), {late: 1})
+    fresh = await flight(store)
+    assert await claim(store, fresh) == "go"
+    assert await at_work(store) == [fresh.encode()]
+
+
+async def silent(store: Store, claims: Claims, seconds: float) -> None:
+    """As if this process had last said so long ago that it lives."""
+    now, _ = await store.redis.time()
+    await store.redis.zadd(CLAIMANTS, {claims._instance: (now - seconds) * 1000})
+
+
+async def asked(claims: Claims, flight: str) -> str:
+    try:
+        return (await claims.claim(flight, "endereco", "order", QUEUE)).verdict
+    except PutOff as later:
+        return f"again in {later.seconds:g} s"
+
+
+async def two(store: Store) -> tuple[Claims, Claims]:
+    """Two processes that have said for long that they live."""
+    lookups = Lookups(store)
+    first, second = Claims(store, lookups), Claims(store, lookups)
+    await first.beat()
+    await second.beat()
+    await store.redis.set(f"{CLAIMANTS}:since", 1)
+    return first, second
+
+
+async def test_an_order_that_a_living_process_has_is_nobody_else_s(store: Store) -> None:
+    first, second = await two(store)
+    order = await flight(store)
+    assert await asked(first, order) == "go"
+    assert await asked(second, order) == "again in 2 s"
+    # Its own it may take up again, after an outage.
+    assert await asked(first, order) == "resume"
+    await silent(store, first, 4)
+    assert await asked(second, order) == "again in 2 s"
+    await silent(store, first, 7)
+    assert await asked(second, order) == "resume"
+    # And now it is this one's.
+    await first.beat()
+    assert await asked(first, order) == "again in 2 s"
+
+
+async def test_what_a_process_had_that_ended_in_good_order_is_anybody_s_at_once(
+    store: Store,
+) -> None:
+    first, second = await two(store)
+    order = await flight(store)
+    assert await asked(first, order) == "go"
+    beat = asyncio.create_task(first.run())
+    await asyncio.sleep(0)
+    beat.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await beat
+    assert await asked(second, order) == "resume"
+
+
+async def test_nobody_is_dead_for_having_been_silent_while_redis_was_away(store: Store) -> None:
+    first, second = await two(store)
+    order = await flight(store)
+    assert await asked(first, order) == "go"
+    for claims in (first, second):
+        await silent(store, claims, 60)
+    assert await asked(second, order) == "again in 2 s"
+    await second.beat()
+    assert await asked(second, order) == "again in 2 s"
+    # Five seconds later it is.
+    await store.redis.set(f"{CLAIMANTS}:since", 1)
+    assert await asked(second, order) == "resume"
+
+
+async def test_a_provider_that_bills_is_marked_once_a_flight(store: Store) -> None:
+    first, second = await two(store)
+    order = await flight(store)
+    assert await first.mark(order, "cadastro", "serpro")
+    assert not await second.mark(order, "cadastro", "serpro")
+    assert await second.mark(order, "cadastro", "another")
+    await first.unmark(order, "cadastro", "serpro")
+    assert await second.mark(order, "cadastro", "serpro")
+    # For a flight that has gone there is nobody to ask for.
+    assert not await first.mark("gone", "cadastro", "serpro")

@@ -1,0 +1,214 @@
+"""An order that has to wait for long waits in its queue, and goes on where it was."""
+
+from collections.abc import AsyncIterator
+from typing import Any, cast
+from uuid import uuid4
+
+import pytest
+from aiohttp import ClientSession
+from aiohttp.test_utils import TestServer
+
+from analyzer.handlers import Handlers as Analyzing
+from enricher.http import session
+from enricher.simulator.app import build
+from shared.bus import Bus
+from shared.cache import Cache
+from shared.consumer import Delivery, PutOff
+from shared.errors import StoreUnavailable
+from shared.flow.claims import Claims
+from shared.flow.ending import Endings
+from shared.flow.freshness import Freshness
+from shared.limits import LEASE, Limit, Limiter, Permit
+from shared.lookups import PATIENCE, Lookups, active_key, waiting_key
+from shared.messages import AnalysisRequested, Attempt, Event, StageRequested, decode, decode_event
+from shared.settings import Secret, load
+from shared.store import Store
+from tests.contract.test_providers_on_simulator import KNOWN
+from tests.integration.enriching import Enricher, NoOrders, Quiet
+from tests.integration.test_ageing import waits
+from tests.integration.test_claims import flight
+
+QUEUE = "stage.endereco"
+
+
+@pytest.fixture
+async def server() -> AsyncIterator[TestServer]:
+    server = TestServer(build())
+    async with server:
+        yield server
+
+
+@pytest.fixture
+async def http(server: TestServer) -> AsyncIterator[ClientSession]:
+    async with session() as http:
+        for name in ("opencep", "viacep"):
+            url = server.make_url(f"/_control/{name}")
+            async with http.put(url, json={"latency_ms": 0}) as answer:
+                assert answer.status == 200
+        yield http
+
+
+@pytest.fixture
+async def enricher(store: Store, server: TestServer, http: ClientSession) -> Enricher:
+    """Two providers; the quota of the second one's credential is used up for an hour."""
+    enricher = Enricher(store, server, http, "endereco", "cep", ["opencep", "viacep"])
+    rate = Limit.parse("viacep", "1/hour")
+    enricher.providers["viacep"].rate = rate
+    async with http.put(server.make_url("/_control/opencep"), json={"fault": "500"}):
+        pass
+    await enricher.handlers.limiter.acquire(Permit(rate, "used"))
+    await enricher.handlers.limiter.settle(Permit(rate, "used", used=True))
+    enricher.prazo = 7200
+    return enricher
+
+
+async def handle(enricher: Enricher, order: StageRequested) -> StageRequested | None:
+    """Handle an order; returns it as it comes back where it was put off."""
+    try:
+        await enricher.handlers.on_stage_requested(order, cast("Delivery", None), Permit(Limit("")))
+    except PutOff as put_off:
+        later = put_off
+    else:
+        return None
+    assert later.body is not None
+    assert later.seconds == pytest.approx(3600, abs=60)
+    return decode(later.body, StageRequested)
+
+
+async def outcome(enricher: Enricher, flight: str) -> Event:
+    log = map(decode_event, await enricher.lookups.log(flight))
+    [told] = [event for event in log if event.type == "endereco"]
+    return told
+
+
+async def test_it_goes_on_where_it_was_once_the_quota_is_free(
+    store: Store, enricher: Enricher
+) -> None:
+    order = await enricher.ordered(KNOWN["cep"])
+    again = await handle(enricher, order)
+    assert again is not None
+    assert again.attempts == [Attempt("opencep", "server_error")]
+    assert await store.do("ZCARD", active_key(QUEUE)) == 0
+    assert await store.do("ZCARD", waiting_key(QUEUE)) == 1
+
+    assert await handle(enricher, again) == again
+    await store.redis.delete("consulta:permits:viacep")
+    tried = enricher.tries["opencep"]
+    assert await handle(enricher, again) is None
+    told = await outcome(enricher, order.flight)
+    assert (told.outcome, told.source) == ("ok", "viacep")
+    assert told.attempts == again.attempts
+    assert enricher.tries == {"opencep": tried, "viacep": 1}
+    assert await store.do("ZCARD", waiting_key(QUEUE)) == 0
+
+
+async def test_it_is_not_put_off_beyond_its_time(enricher: Enricher) -> None:
+    enricher.prazo = 600
+    order = await enricher.ordered(KNOWN["cep"])
+    assert await handle(enricher, order) is None
+    told = await outcome(enricher, order.flight)
+    assert told.outcome == "limitado"
+    assert [attempt.reason for attempt in told.attempts] == ["server_error", "quota"]
+
+
+async def test_what_ended_meanwhile_is_dropped(enricher: Enricher) -> None:
+    order = await enricher.ordered(KNOWN["cep"])
+    again = await handle(enricher, order)
+    assert again is not None
+    end = decode_event(b'{"tipo":"error","timestamp":""}')
+    await enricher.lookups.record(order.flight, "error", end)
+    assert await handle(enricher, again) is None
+    assert enricher.tries["viacep"] == 0
+
+
+async def test_an_urgent_asker_s_order_goes_in_its_place(store: Store, enricher: Enricher) -> None:
+    order = await enricher.ordered(KNOWN["cep"])
+    again = await handle(enricher, order)
+    assert again is not None
+    await store.redis.delete("consulta:permits:viacep")
+    order.order = uuid4().hex
+    assert await handle(enricher, order) is None
+    assert (await outcome(enricher, order.flight)).outcome == "ok"
+    assert await handle(enricher, again) is None
+
+
+async def test_while_it_is_away_nobody_overtakes_it_and_nobody_waits_behind_it(
+    store: Store, enricher: Enricher
+) -> None:
+    await handle(enricher, await enricher.ordered(KNOWN["cep"]))
+    for _ in range(PATIENCE + 1):
+        flight = await waits(store, 10)
+        assert await store.do("ZRANK", waiting_key(QUEUE), flight) == 0
+        claim = await Lookups(store).claim(flight, "endereco", uuid4().hex, QUEUE)
+        assert not claim.overdue
+
+
+async def test_what_was_found_out_when_redis_went_away_is_not_asked_for_again(
+    store: Store, server: TestServer, http: ClientSession, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    enricher = Enricher(store, server, http, "endereco", "cep", ["opencep"])
+    order = await enricher.ordered(KNOWN["cep"])
+
+    async def away(*_: Any, **__: Any) -> None:
+        raise StoreUnavailable("the test says so")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(enricher.handlers.reporter, "report", away)
+        with pytest.raises(StoreUnavailable):
+            await handle(enricher, order)
+    assert await handle(enricher, order) is None
+    assert (await outcome(enricher, order.flight)).outcome == "ok"
+    assert enricher.tries == {"opencep": 1}
+
+
+async def test_of_several_phones_those_found_are_not_looked_up_again(
+    store: Store, server: TestServer, http: ClientSession
+) -> None:
+    enricher = Enricher(store, server, http, "telefone", "telefone", ["phonenumbers"])
+    enricher.prazo = 7200
+    phones = ["+5511987654321", "+5521987654321", "+5531987654321"]
+    order = await enricher.ordered(phones[0], of=("cnpj", KNOWN["cnpj"]))
+    order.inputs = phones
+    queue = Limit.parse("stage.telefone", "1/hour")
+    for left in (2, 1):
+        first = Permit(queue)
+        await store.redis.delete(queue.key)
+        assert await enricher.handlers.limiter.acquire(first) == 0
+        with pytest.raises(PutOff) as later:
+            await enricher.handlers.on_stage_requested(order, cast("Delivery", None), first)
+        assert later.value.body is not None
+        order = decode(later.value.body, StageRequested)
+        assert (len(order.inputs), len(order.numbers)) == (left, 3 - left)
+    assert await handle(enricher, order) is None
+    [told] = [
+        event
+        for event in map(decode_event, await enricher.lookups.log(order.flight))
+        if event.type == "telefone"
+    ]
+    assert [number["numero"] for number in told.data["numeros"]] == phones
+    assert enricher.tries == {"phonenumbers": 3}
+
+
+async def test_an_analysis_whose_permit_was_held_too_long_waits_for_a_new_one(
+    store: Store, bus: Bus
+) -> None:
+    lookups, limit = Lookups(store), Limit.parse("analysis.requested", "1/hour")
+    moment = [0.0]
+    limiter = Limiter(store, monotonic=lambda: moment[0])
+    reporter = Quiet(bus, lookups)
+    claims = Claims(store, lookups)
+    endings = Endings(lookups, Cache(store, Secret("x")), reporter, load(Freshness, {}))
+    handlers = Analyzing(bus, lookups, reporter, NoOrders(), endings, limiter, claims)
+    order = AnalysisRequested(flight=await flight(store), order="order")
+    permit = Permit(limit)
+    assert await limiter.acquire(permit) == 0
+    moment[0] = LEASE
+    # Another process has got the only permit there is meanwhile.
+    await store.redis.delete(limit.key)
+    assert await limiter.acquire(Permit(limit)) == 0
+    with pytest.raises(PutOff):
+        await handlers.on_analysis_requested(order, cast("Delivery", None), permit)
+    await store.redis.delete(limit.key)
+    await handlers.on_analysis_requested(order, cast("Delivery", None), permit)
+    assert permit.used
+    assert await store.do("ZRANGE", limit.key, 0, -1) == [permit.id.encode()]
