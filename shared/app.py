@@ -21,7 +21,7 @@ from aiohttp import web
 from shared import log
 from shared.bus import Bus
 from shared.cache import Cache
-from shared.errors import InvalidSetting
+from shared.errors import BusRefused, InvalidSetting
 from shared.limits import Limiter
 from shared.lookups import Lookups
 from shared.ops import READY, ops_application
@@ -108,6 +108,8 @@ def main(
             runner.run(_serve(build(), Address(settings.ops_host, ops_port, variable), address))
     except InvalidSetting as error:
         refuse(error)
+    except BusRefused as error:
+        refuse(InvalidSetting(f"AMQP_URL: {error}"))
 
 
 async def _serve(app: web.Application, ops_address: Address, address: Address | None) -> None:
@@ -128,9 +130,20 @@ async def _serve(app: web.Application, ops_address: Address, address: Address | 
             await listen(runner, address)
             await stack.enter_async_context(patience(runner))
         logging.getLogger(__name__).info("started", extra={"ops_port": ops_address.port})
-        await stop.wait()
+        refused = await _stopped(stop, app)
         app[READY]["stopping"] = _no
         loop.call_later(END_S, _give_up)
+        if refused is not None:
+            raise refused
+
+
+async def _stopped(stop: asyncio.Event, app: web.Application) -> BusRefused | None:
+    """Wait for a signal, or until RabbitMQ refuses for good what this service cannot do without."""
+    signalled = asyncio.create_task(stop.wait())
+    refused = asyncio.create_task(app[BUS].refusal())
+    await asyncio.wait({signalled, refused}, return_when=asyncio.FIRST_COMPLETED)
+    await end([signalled, refused])
+    return None if stop.is_set() else refused.result()
 
 
 def _give_up() -> None:

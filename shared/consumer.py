@@ -21,7 +21,7 @@ from shared.errors import Unavailable, Undecodable
 from shared.link import LONGEST_PAUSE, settle
 from shared.messages import decode, now
 from shared.tasks import end
-from shared.topology import DEAD, Queue, delay_route
+from shared.topology import DEAD, Queue, declare_queue, delay_route
 
 log = logging.getLogger(__name__)
 
@@ -144,7 +144,7 @@ class Consumer:
     async def _setup(self, channel: AbstractChannel) -> None:
         await self._bus.declared()
         await channel.set_qos(prefetch_count=self._prefetch)
-        queue = await channel.get_queue(self._queue.name, ensure=False)
+        queue = await declare_queue(channel, self._queue)
         tag = await queue.consume(self._on_message)
         self._cancel = lambda: queue.cancel(tag)
 

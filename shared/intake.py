@@ -24,7 +24,7 @@ from shared.errors import StoreUnavailable
 from shared.limits import Limit, Limiter, Permit
 from shared.link import settle
 from shared.tasks import end
-from shared.topology import Queue
+from shared.topology import Queue, declare_queue
 
 log = logging.getLogger(__name__)
 
@@ -58,7 +58,7 @@ class Intake:
     async def _setup(self, channel: AbstractChannel) -> None:
         await self._bus.declared()
         await channel.set_qos(prefetch_count=1)
-        queue = await channel.get_queue(self._queue.name, ensure=False)
+        queue = await declare_queue(channel, self._queue)
         await self._end_loop()
         if not self._stopping:
             self._loop = asyncio.create_task(self._take(queue), name=f"intake {self._queue.name}")

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from aio_pika import ExchangeType
-from aio_pika.abc import AbstractChannel
+from aio_pika.abc import AbstractChannel, AbstractQueue
 from msgspec import Struct
 
 from shared.messages import (
@@ -84,17 +84,24 @@ def event_key(origin: str, task_id: str, event: str) -> str:
 
 async def declare(channel: AbstractChannel, queues: tuple[Queue, ...] = QUEUES) -> None:
     """Make everything that is missing. Idempotent, so every service does it at every connect."""
-    lookups = await channel.declare_exchange(LOOKUPS, ExchangeType.TOPIC, durable=True)
+    await channel.declare_exchange(LOOKUPS, ExchangeType.TOPIC, durable=True)
     await channel.declare_exchange(EVENTS, ExchangeType.TOPIC, durable=True)
-    dead = await channel.declare_exchange(DEAD, ExchangeType.DIRECT, durable=True)
+    await channel.declare_exchange(DEAD, ExchangeType.DIRECT, durable=True)
     await _declare_delays(channel)
-    deliver = await channel.get_exchange(DELIVER, ensure=False)
     for queue in queues:
-        work = await channel.declare_queue(queue.name, durable=True, arguments=_arguments(queue))
-        await work.bind(lookups, queue.name)
-        await work.bind(deliver, f"#.{queue.name}")
-        grave = await channel.declare_queue(queue.dead, durable=True)
-        await grave.bind(dead, queue.dead)
+        await declare_queue(channel, queue)
+
+
+async def declare_queue(channel: AbstractChannel, queue: Queue) -> AbstractQueue:
+    """Make a work queue with its dead queue, where the exchanges exist. Its consumer does it too:
+    who else would, after somebody deleted it?
+    """
+    work = await channel.declare_queue(queue.name, durable=True, arguments=_arguments(queue))
+    await work.bind(LOOKUPS, queue.name)
+    await work.bind(DELIVER, f"#.{queue.name}")
+    grave = await channel.declare_queue(queue.dead, durable=True)
+    await grave.bind(DEAD, queue.dead)
+    return work
 
 
 def _arguments(queue: Queue) -> dict[str, Any]:
