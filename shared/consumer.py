@@ -11,6 +11,7 @@ import random
 import traceback
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any, Final
 
 from aio_pika.abc import AbstractChannel, AbstractIncomingMessage, HeadersType
@@ -18,9 +19,9 @@ from aio_pika.abc import AbstractChannel, AbstractIncomingMessage, HeadersType
 from shared import metrics
 from shared.bus import Bus
 from shared.errors import Unavailable, Undecodable
-from shared.link import LONGEST_PAUSE, settle
+from shared.link import LONGEST_PAUSE, answer, has_channel, settle
 from shared.messages import decode, now
-from shared.tasks import end
+from shared.tasks import end, is_cancelled
 from shared.topology import DEAD, Queue, declare_queue, delay_route
 
 log = logging.getLogger(__name__)
@@ -48,6 +49,8 @@ class Delivery:
 
 
 Handler = Callable[[Any, Delivery], Awaitable[None]]
+# What is to be done with a message; it gives what is to be done next, or None for the ack.
+Step = Callable[[AbstractIncomingMessage], Awaitable["Step | None"]]
 
 
 class Disposal:
@@ -57,19 +60,34 @@ class Disposal:
         self._bus, self._queue, self._handler = bus, queue, handler
 
     async def see_through(self, incoming: AbstractIncomingMessage) -> None:
-        """See one message through to its ack, however long an outage of ours takes."""
+        """See one message through to its ack, however long an outage of ours takes.
+
+        Whatever cannot be brought so far is delivered again.
+        """
+        try:
+            if await self._all_steps(incoming):
+                await answer(incoming, incoming.ack)
+        except Exception:
+            log.exception("a message could not be disposed of", extra={"queue": self._queue.name})
+            await asyncio.sleep(LONGEST_PAUSE)
+            await answer(incoming, incoming.nack)
+
+    async def _all_steps(self, incoming: AbstractIncomingMessage) -> bool:
+        """False if the channel went: then the message is delivered again, perhaps to another."""
+        step: Step | None = self._handle
         pause = 0.2
-        while True:
+        while step is not None:
             try:
-                await self._handle(incoming)
-                break
+                step, pause = await step(incoming), 0.2
             except Unavailable as error:
                 log.warning("waiting", extra={"queue": self._queue.name, "error": str(error)})
                 await asyncio.sleep(pause * random.uniform(0.5, 1.5))  # noqa: S311
                 pause = min(pause * 2, LONGEST_PAUSE)
-        await settle(incoming.ack)
+                if not has_channel(incoming):
+                    return False
+        return True
 
-    async def _handle(self, incoming: AbstractIncomingMessage) -> None:
+    async def _handle(self, incoming: AbstractIncomingMessage) -> Step | None:
         delivery = Delivery(
             queue=self._queue,
             attempt=_attempt(incoming.headers),
@@ -81,15 +99,18 @@ class Disposal:
         except Unavailable:
             raise
         except Undecodable as error:
-            await self._bury(incoming, str(error), task=error.task)
-        except Exception as error:
+            return self._burial(str(error), task=error.task)
+        except (Exception, asyncio.CancelledError) as error:
+            # A CancelledError that nobody asked for is some other task's.
+            if is_cancelled():
+                raise
             log.exception("a handler failed", extra={"queue": self._queue.name})
             if delivery.last:
                 # Not its repr: of redis-py's errors that is a class and no more.
                 reason = "".join(traceback.format_exception_only(error)).strip()
-                await self._bury(incoming, reason, trace=traceback.format_exc())
-            else:
-                await self._again(incoming, delivery.attempt)
+                return self._burial(reason, trace=traceback.format_exc())
+            return partial(self._again, attempt=delivery.attempt)
+        return None
 
     async def _again(self, incoming: AbstractIncomingMessage, attempt: int) -> None:
         exchange, key = delay_route(2 ** (attempt - 1), self._queue.name)
@@ -101,25 +122,32 @@ class Disposal:
         priority = min(incoming.priority or 0, 10)
         await self._bus.publish(exchange, key, incoming.body, priority=priority, headers=headers)
 
-    async def _bury(
-        self,
-        incoming: AbstractIncomingMessage,
-        reason: str,
-        *,
-        trace: str = "",
-        task: str | None = None,
-    ) -> None:
-        """Keep a message that cannot be handled in its dead queue, with the reason."""
-        if self._bus.on_dead is not None:
-            await self._bus.on_dead(self._queue, incoming.body, task or "", reason)
+    def _burial(self, reason: str, *, trace: str = "", task: str | None = None) -> Step:
+        """Keep a message that cannot be handled in its dead queue, and announce it first."""
+
+        async def announce(incoming: AbstractIncomingMessage) -> Step:
+            if self._bus.on_dead is not None:
+                try:
+                    await self._bus.on_dead(self._queue, incoming.body, task or "", reason)
+                except Unavailable:
+                    raise
+                except (Exception, asyncio.CancelledError):
+                    if is_cancelled():
+                        raise
+                    log.exception("a death was not announced", extra={"queue": self._queue.name})
+            return partial(self._bury, reason=reason, trace=trace)
+
+        return announce
+
+    async def _bury(self, incoming: AbstractIncomingMessage, reason: str, trace: str) -> None:
         headers: HeadersType = {
-            "x-reason": reason[:500],
+            "x-reason": _text(reason[:500]),
             "x-queue": self._queue.name,
             "x-died-at": now(),
             ATTEMPT: _attempt(incoming.headers),
         }
         if trace:
-            headers["x-traceback"] = trace[-4000:]
+            headers["x-traceback"] = _text(trace[-4000:])
         if TRACE in incoming.headers:
             headers[TRACE] = incoming.headers[TRACE]
         priority = min(incoming.priority or 0, 10)
@@ -172,3 +200,8 @@ def _attempt(headers: HeadersType) -> int:
     attempt = headers.get(ATTEMPT, 1)
     # Anybody may publish, so the header may hold anything.
     return attempt if isinstance(attempt, int) and 1 <= attempt <= MAX_ATTEMPTS else 1
+
+
+def _text(text: str) -> str:
+    """What may stand in a header: an error's text may hold half of a surrogate pair."""
+    return text.encode(errors="replace").decode()

@@ -13,7 +13,8 @@ from collections.abc import Awaitable, Callable
 from typing import Final
 
 import aio_pika
-from aio_pika.abc import AbstractChannel, AbstractConnection
+from aio_pika.abc import AbstractChannel, AbstractConnection, AbstractIncomingMessage
+from aio_pika.exceptions import ChannelInvalidStateError
 from aiormq.exceptions import AMQPChannelError, ChannelAccessRefused
 
 from shared.errors import BusRefused, BusUnavailable
@@ -198,3 +199,26 @@ async def settle(action: Callable[[], Awaitable[object]]) -> None:
             await action()
     except AWAY as error:
         log.info("too late for the channel", extra={"error": type(error).__name__})
+
+
+def has_channel(incoming: AbstractIncomingMessage) -> bool:
+    """Whether a message can still be answered. If not, the broker has taken it back."""
+    try:
+        return not incoming.channel.is_closed
+    except ChannelInvalidStateError:
+        return False
+
+
+async def answer(incoming: AbstractIncomingMessage, how: Callable[[], Awaitable[object]]) -> None:
+    """Ack or nack a message. If that fails, its channel is given up, so that it comes again:
+    otherwise the broker would wait for its answer, and count it as in hand, for ever.
+    """
+    try:
+        async with asyncio.timeout(SETTLE_TIMEOUT):
+            await how()
+    except (Exception, asyncio.CancelledError) as error:
+        if is_cancelled():
+            raise
+        log.info("too late for the channel", extra={"error": type(error).__name__})
+        if has_channel(incoming):
+            await settle(incoming.channel.close)

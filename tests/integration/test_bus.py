@@ -124,6 +124,27 @@ async def test_after_the_last_attempt_the_message_is_buried_with_the_reason(
     assert "Traceback" in str(dead.headers["x-traceback"])
 
 
+async def test_a_fault_in_announcing_the_dead_holds_up_nobody(
+    bus: Bus, channel: AbstractChannel, store: Store
+) -> None:
+    async def faulty(*_: object) -> None:
+        raise KeyError("a bug")
+
+    bus.on_dead = faulty
+    taker = Taker(store)
+    limit = Limit.parse("test.notes", "100/s")
+    Intake(bus, NOTES, taker, limiter=taker.limiter, limit=limit, concurrency=1)
+    await (await channel.get_exchange("lookups")).publish(aio_pika.Message(b"{}"), NOTES.name)
+    await bus.command(NOTES, Note("good"))
+    assert await taker.hearer.until(1) == ["good"]
+    assert (await grave(channel)).body == b"{}"
+    await bus.drain()
+    queue = await channel.get_queue(NOTES.name)
+    for link in bus._links:
+        await link.close()
+    assert (await queue.declare()).message_count == 0
+
+
 @pytest.mark.parametrize(
     "body", [b"", b"not json", b"[]", b'{"text":1}', b"{}", b'{"text":"\xff"}', b"[" * 9999]
 )
