@@ -18,7 +18,7 @@ from typing import Any, Final
 import uvloop
 from aiohttp import web
 
-from shared import log
+from shared import log, properties
 from shared.bus import Bus
 from shared.cache import Cache
 from shared.errors import BusRefused, InvalidSetting
@@ -97,6 +97,7 @@ def main(
         address: where the application's own routes are served, if it has any.
     """
     log.configure(name, settings.log_level)
+    properties.install()
     variable = f"{name.replace(' ', '_').upper()}_OPS_PORT"
     # What is imported stays, so the collector need not look at it again and again; and it need
     # not look after every 700 objects, of which a single message makes as many.
