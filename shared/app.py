@@ -26,6 +26,7 @@ from shared.limits import Limiter
 from shared.lookups import Lookups
 from shared.ops import READY, ops_application
 from shared.patience import patience
+from shared.service.reachable import Trouble, of_rabbit, of_redis, watch
 from shared.settings import Common
 from shared.store import Store
 from shared.tasks import end, waiting
@@ -57,11 +58,19 @@ def base(settings: Common, name: str, **options: Any) -> web.Application:
             app[READY]["redis"] = store.is_up
             app[READY]["rabbitmq"] = _bus_check(bus)
             beat = asyncio.create_task(Workers(store).beat(name))
+            told = asyncio.create_task(watch(_servers(settings, bus, store)))
             yield
-            await end([beat])
+            await end([beat, told])
 
     app.cleanup_ctx.append(servers)
     return app
+
+
+def _servers(settings: Common, bus: Bus, store: Store) -> dict[str, Trouble]:
+    return {
+        "AMQP_URL": of_rabbit(bus, settings.amqp_url.reveal()),
+        "REDIS_URL": of_redis(store.redis, settings.redis_url.reveal()),
+    }
 
 
 def _bus_check(bus: Bus) -> Callable[[], "asyncio.Future[bool]"]:

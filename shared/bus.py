@@ -76,6 +76,11 @@ class Bus:
         return self._publisher.is_up and all(link.is_up for link in self._links)
 
     @property
+    def is_connected(self) -> bool:
+        """Whether messages can be published."""
+        return self._publisher.is_up
+
+    @property
     def trouble(self) -> str:
         """Why it is not up, in a few words: of the first link that could tell. Empty if it is."""
         links = (self._publisher, *self._links)

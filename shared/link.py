@@ -189,6 +189,19 @@ async def _channel(connection: AbstractConnection, *, confirms: bool) -> Abstrac
         raise ConnectionError("the connection ended") from error
 
 
+async def knock(url: str, seconds: float) -> None:
+    """Connect once, and leave: whether it can be done.
+
+    Raises:
+        BusUnavailable: not now, or not within `seconds`; says why.
+        BusRefused: not so.
+    """
+    try:
+        await (await aio_pika.connect(url, timeout=seconds)).close()
+    except Exception as error:
+        raise refusal(error, url) or BusUnavailable(reason(error)) from None
+
+
 async def settle(action: Callable[[], Awaitable[object]]) -> None:
     """Ack, nack or cancel on a channel that may be gone; then the broker has done it for us.
 

@@ -11,7 +11,9 @@ from aiormq.exceptions import (
     ChannelNotFoundEntity,
     ChannelPreconditionFailed,
     ConnectionNotAllowed,
+    IncompatibleProtocolError,
     InvalidFrameError,
+    ProtocolSyntaxError,
 )
 
 from shared.domain.network import place, why
@@ -55,7 +57,12 @@ def refusal(error: BaseException, url: str) -> BusRefused | None:
 
 def reason(error: BaseException) -> str:
     """Why there is no connection, or no channel, in a few words."""
-    return _told(error) if isinstance(error, AMQPChannelError) else why(error)
+    match error:
+        case AMQPChannelError():
+            return _told(error)
+        case ProtocolSyntaxError() | IncompatibleProtocolError():
+            return "what answers there is no RabbitMQ"
+    return why(error)
 
 
 def is_missing(error: BaseException) -> bool:

@@ -29,7 +29,7 @@ def why(error: BaseException) -> str:
             case socket.gaierror():
                 return "no such host name"
             case ssl.SSLError():
-                return f"TLS failed: {cause.reason or type(cause).__name__}"
+                return f"TLS failed: {getattr(cause, 'reason', None) or 'SSLError'}"
             case FileNotFoundError() | PermissionError():
                 return cause.strerror or type(cause).__name__
         cause = cause.__cause__ or cause.__context__
