@@ -27,6 +27,7 @@ def check(amqp_url: str | None, redis_url: str | None) -> None:
 
 async def _check(amqp_url: str | None, redis_url: str | None) -> None:
     if redis_url:
+        _parse("REDIS_URL", redis_url, "redis", "rediss", "unix")
         async with Redis.from_url(redis_url) as redis:
             if trouble := await of_redis(redis, redis_url)():
                 raise ServerError(f"REDIS_URL: {trouble}")

@@ -84,6 +84,7 @@ def test_given_servers_that_answer_are_taken_and_others_named(arena: Arena, aren
         ((f"amqp://u:s3cr3t@127.0.0.1:{rabbit}/", None), "refuses the user or password"),
         ((None, f"redis://:s3cr3t@127.0.0.1:{redis}/0"), "refuses the user or password"),
         (("localhost:5672", None), "AMQP_URL: .* cannot be used"),
+        ((None, "localhost:6379"), "REDIS_URL: .* cannot be used"),
         ((None, f"redis://127.0.0.1:{rabbit}/0"), "what answers there is no Redis"),
     ):
         with pytest.raises(ServerError, match=words) as error:
