@@ -28,7 +28,7 @@ from consulta.errors import LookupLost, Refused, Unreachable
 from consulta.inbox import Inbox
 from consulta.options import Options, Pause
 from shared.bus import CONFIRM_TIMEOUT, Bus
-from shared.consumer import TRACE
+from shared.domain.trace import TRACE
 from shared.errors import BusRefused, BusUnavailable, InvalidInput
 from shared.identifiers import Kind, parse
 from shared.messages import TERMINAL, Event, Requested, decode_event, encode

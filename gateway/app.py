@@ -17,6 +17,7 @@ from gateway.problems import problems
 from gateway.quotas import QUOTAS, Quotas
 from gateway.settings import Settings
 from gateway.streams import RELAY, Relay, Signal
+from gateway.tracing import trace
 from shared.app import BUS, LIMITER, LOOKUPS, STORE, base
 from shared.errors import InvalidSetting
 from shared.keys import Keys
@@ -37,7 +38,7 @@ def build(settings: Settings, keys: Keys | None) -> web.Application:
     app = base(
         settings,
         "gateway",
-        middlewares=[headers.cors(settings.cors_origins), problems, guard],
+        middlewares=[headers.cors(settings.cors_origins), problems, guard, trace],
         client_max_size=MAX_BODY,
     )
     app[ACCESS] = Access(keys, settings.cache_secret)

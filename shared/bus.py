@@ -13,6 +13,7 @@ from aio_pika.abc import AbstractChannel, AbstractIncomingMessage, HeadersType
 from msgspec import Struct
 
 from shared.confirms import Confirms
+from shared.domain.trace import TRACE, carried
 from shared.errors import BusRefused, BusUnavailable
 from shared.inspector import Inspector
 from shared.link import Link, Setup
@@ -182,6 +183,8 @@ class Bus:
     ) -> None:
         """Publish a persistent message and wait for the broker's confirm.
 
+        It carries on the trace of whatever is being handled, unless `headers` have one.
+
         Raises:
             BusUnavailable: refused, no queue took it, or not confirmed while the broker confirmed
                 nothing else for `timeout` seconds either.
@@ -195,7 +198,7 @@ class Bus:
             priority=priority,
             # Returns are matched by it, so each attempt needs one of its own.
             message_id=uuid4().hex,
-            headers=headers or {},
+            headers={**({TRACE: trace} if (trace := carried()) else {}), **(headers or {})},
         )
         try:
             target = await channel.get_exchange(exchange, ensure=False)

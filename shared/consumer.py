@@ -18,6 +18,7 @@ from aio_pika.abc import AbstractChannel, AbstractIncomingMessage, HeadersType
 
 from shared import metrics
 from shared.bus import Bus
+from shared.domain.trace import TRACE, carrying
 from shared.errors import Unavailable, Undecodable
 from shared.link import LONGEST_PAUSE, answer, has_channel, settle
 from shared.messages import decode, now
@@ -27,7 +28,6 @@ from shared.topology import DEAD, Queue, declare_queue, delay_route
 log = logging.getLogger(__name__)
 
 ATTEMPT: Final = "x-attempt"
-TRACE: Final = "traceparent"
 MAX_ATTEMPTS: Final = 5
 # Long enough for a provider's slowest answer, so that a stop rarely makes work twice.
 DRAIN_TIMEOUT: Final = 15.0
@@ -65,7 +65,9 @@ class Disposal:
         Whatever cannot be brought so far is delivered again.
         """
         try:
-            if await self._all_steps(incoming):
+            with carrying(incoming.headers.get(TRACE)):
+                done = await self._all_steps(incoming)
+            if done:
                 await answer(incoming, incoming.ack)
         except Exception:
             log.exception("a message could not be disposed of", extra={"queue": self._queue.name})
@@ -117,8 +119,6 @@ class Disposal:
         # Headers are made afresh: a message that carries an x-death from its last journey is
         # confirmed and then dropped as a cycle by RabbitMQ before 4.0.1.
         headers: HeadersType = {ATTEMPT: attempt + 1}
-        if TRACE in incoming.headers:
-            headers[TRACE] = incoming.headers[TRACE]
         priority = min(incoming.priority or 0, 10)
         await self._bus.publish(exchange, key, incoming.body, priority=priority, headers=headers)
 
@@ -148,8 +148,6 @@ class Disposal:
         }
         if trace:
             headers["x-traceback"] = _text(trace[-4000:])
-        if TRACE in incoming.headers:
-            headers[TRACE] = incoming.headers[TRACE]
         priority = min(incoming.priority or 0, 10)
         await self._bus.publish(
             DEAD, self._queue.dead, incoming.body, priority=priority, headers=headers

@@ -282,8 +282,8 @@ async def test_an_urgent_message_overtakes_what_a_queue_without_a_limit_has_read
             sum(range(10_000))
             await asyncio.sleep(0)
 
-    for number in range(300):
-        await bus.command(NOTES, Note(f"low {number}"), priority=1)
+    low = (bus.command(NOTES, Note(f"low {number}"), priority=1) for number in range(300))
+    await asyncio.gather(*low)
     take(bus, NOTES, busy, Limiter(store), Limit("test.notes"), concurrency=300)
     async with asyncio.timeout(PATIENCE):
         while len(order) < 301:
