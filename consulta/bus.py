@@ -25,12 +25,12 @@ from uuid import uuid4
 import msgspec
 from aio_pika.abc import AbstractChannel
 
-from consulta.errors import LookupLost, Unreachable
+from consulta.errors import LookupLost, Refused, Unreachable
 from consulta.inbox import Inbox
 from consulta.options import Options, Pause
 from shared.bus import CONFIRM_TIMEOUT, Bus
-from shared.consumer import TRACE
-from shared.errors import BusUnavailable, InvalidInput
+from shared.domain.trace import TRACE
+from shared.errors import BusRefused, BusUnavailable, InvalidInput
 from shared.identifiers import Kind, parse
 from shared.messages import TERMINAL, Event, Requested, decode_event, encode
 from shared.stages import wanted
@@ -100,6 +100,7 @@ class BusClient:
         Raises:
             InvalidInput: the identifier or an option, before anything was published.
             Unreachable: the broker did not confirm the request within `patience`.
+            Refused: it refuses the user, the virtual host or a right.
             LookupLost: no end was heard, 10 seconds after the lookup should have had one: its
                 state is lost, or its services are away. Asked for again by its task_id, it goes on
                 from wherever it is.
@@ -154,16 +155,28 @@ class BusClient:
 
     async def _heard(self) -> None:
         """First listen, then ask."""
+        listening = asyncio.create_task(self._listening.wait())
+        refused = asyncio.create_task(self._bus.refusal())
         try:
-            await asyncio.wait_for(self._listening.wait(), self._patience)
-        except TimeoutError:
-            raise Unreachable("o RabbitMQ não responde") from None
+            await asyncio.wait(
+                {listening, refused},
+                timeout=self._patience,
+                return_when=asyncio.FIRST_COMPLETED,
+            )
+            if refused.done():
+                raise _refused(refused.result())
+            if not listening.done():
+                raise Unreachable("o RabbitMQ não responde")
+        finally:
+            listening.cancel()
+            refused.cancel()
 
     async def _publish(self, message: Requested, traceparent: str | None) -> None:
         """Until it is confirmed: by its task_id, a copy that had arrived all the same is no harm.
 
         Raises:
             Unreachable: not within `patience`.
+            Refused: it never will be.
         """
         pause = Pause(0.2, 5.0)
         body, end = encode(message), _now() + self._patience
@@ -177,6 +190,8 @@ class BusClient:
                     headers={TRACE: traceparent} if traceparent else None,
                     timeout=min(CONFIRM_TIMEOUT, max(0.1, end - _now())),
                 )
+            except BusRefused as error:
+                raise _refused(error) from None
             except BusUnavailable:
                 wait = pause.next()
                 if _now() + wait > end:
@@ -200,6 +215,10 @@ class BusClient:
 
 def _now() -> float:
     return asyncio.get_running_loop().time()
+
+
+def _refused(error: BusRefused) -> Refused:
+    return Refused(f"o RabbitMQ recusou o acesso: {error}")
 
 
 def _quiet(inbox: Inbox, due: float) -> float:

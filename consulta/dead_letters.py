@@ -25,7 +25,7 @@ from aio_pika.exceptions import AMQPError, ChannelNotFoundEntity, DeliveryError
 from consulta.errors import ClientError, Unreachable
 from consulta.letters import NAMES, DeadLetter, letter_of, priority_of
 from shared.bus import CONFIRM_TIMEOUT
-from shared.consumer import TRACE
+from shared.domain.trace import TRACE
 from shared.topology import LOOKUPS
 
 

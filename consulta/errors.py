@@ -5,6 +5,7 @@ ConsultaError (shared.errors)
 └── ClientError
     ├── ApiError      the gateway said no: status, field, detail
     ├── Unreachable   the gateway or the broker could not be reached
+    │   └── Refused   the broker answers, and refuses the user, the address or a right
     └── LookupLost    the lookup was accepted, and its end was not heard in time
 
 The texts are Portuguese, name no identifier, and no URL: it may hold a password.
@@ -37,6 +38,10 @@ class ApiError(ClientError):
 
 class Unreachable(ClientError):
     """The server is away, or the connection was lost before it had accepted the request."""
+
+
+class Refused(Unreachable):
+    """RabbitMQ refuses what the client needs, and will again: says where, what and the mend."""
 
 
 class LookupLost(ClientError):

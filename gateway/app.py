@@ -19,6 +19,7 @@ from gateway.security.prints import PRINTS, Prints
 from gateway.settings import Settings
 from gateway.streaming.room import ROOM, Room
 from gateway.streams import RELAY, Relay, Signal
+from gateway.tracing import trace
 from shared.app import BUS, ENDINGS, LIMITER, LOOKUPS, STORE, SUPERVISOR, base
 from shared.errors import InvalidSetting
 from shared.keys import Keys
@@ -37,7 +38,7 @@ def build(settings: Settings, keys: Keys | None) -> web.Application:
     app = base(
         settings,
         "gateway",
-        middlewares=[headers.cors(settings.cors_origins), problems, guard],
+        middlewares=[headers.cors(settings.cors_origins), problems, guard, trace],
         client_max_size=MAX_BODY,
     )
     app[ACCESS] = Access(keys, settings.cache_secret)

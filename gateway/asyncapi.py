@@ -6,7 +6,8 @@ from msgspec import to_builtins
 
 from gateway import examples
 from gateway.components import VERSION, Components
-from shared.consumer import ATTEMPT, TRACE
+from shared.consumer import ATTEMPT
+from shared.domain.trace import TRACE
 from shared.messages import Event, EventType, Requested
 from shared.topology import DEAD, EVENTS, LOOKUPS, QUEUES, REQUESTED, UNROUTABLE, event_key
 

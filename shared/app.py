@@ -18,11 +18,11 @@ from typing import Any, Final
 import uvloop
 from aiohttp import web
 
-from shared import log
+from shared import log, properties
 from shared.bus import Bus
 from shared.cache import Cache
 from shared.domain.lifetime import END_S, REQUESTS_S
-from shared.errors import InvalidSetting
+from shared.errors import BusRefused, InvalidSetting
 from shared.flow.ending import Endings
 from shared.flow.sweeper import Sweeper
 from shared.limits import Limiter
@@ -30,11 +30,12 @@ from shared.lookups import Lookups
 from shared.ops import READY, Check, ops_application
 from shared.patience import close_silent
 from shared.reporter import Reporter
+from shared.service.reachable import Trouble, of_rabbit, of_redis, watch
 from shared.service.settings import Service
 from shared.service.supervision import Supervisor
 from shared.settings import Common
 from shared.store import Store
-from shared.tasks import waiting
+from shared.tasks import end, waiting
 from shared.workers import Workers
 
 STORE: Final = web.AppKey("store", Store)
@@ -72,10 +73,18 @@ def base(settings: Service, name: str, **options: Any) -> web.Application:
             app[READY]["tasks"] = _check(lambda: not supervisor.down)
             supervisor.keep("heartbeat", lambda: Workers(store).beat(name))
             supervisor.keep("sweeper", sweeper.run)
+            supervisor.keep("reachable", lambda: watch(_servers(settings, bus, store)))
             yield
 
     app.cleanup_ctx.append(servers)
     return app
+
+
+def _servers(settings: Common, bus: Bus, store: Store) -> dict[str, Trouble]:
+    return {
+        "AMQP_URL": of_rabbit(bus, settings.amqp_url.reveal()),
+        "REDIS_URL": of_redis(store.redis, settings.redis_url.reveal()),
+    }
 
 
 def _check(holds: Callable[[], bool]) -> Check:
@@ -111,6 +120,7 @@ def main(
         address: where the application's own routes are served, if it has any.
     """
     log.configure(name, settings.log_level)
+    properties.install()
     variable = f"{name.replace(' ', '_').upper()}_OPS_PORT"
     # What is imported stays, so the collector need not look at it again and again; and it need
     # not look after every 700 objects, of which a single message makes as many.
@@ -122,6 +132,8 @@ def main(
             runner.run(_serve(build(), Address(settings.ops_host, ops_port, variable), address))
     except InvalidSetting as error:
         refuse(error)
+    except BusRefused as error:
+        refuse(InvalidSetting(f"AMQP_URL: {error}"))
 
 
 async def _serve(app: web.Application, ops_address: Address, address: Address | None) -> None:
@@ -142,9 +154,20 @@ async def _serve(app: web.Application, ops_address: Address, address: Address | 
             await listen(runner, address)
             app[SUPERVISOR].keep("patience", lambda: close_silent(runner))
         logging.getLogger(__name__).info("started", extra={"ops_port": ops_address.port})
-        await stop.wait()
+        refused = await _stopped(stop, app)
         app[READY]["stopping"] = _no
         loop.call_later(END_S, _give_up)
+        if refused is not None:
+            raise refused
+
+
+async def _stopped(stop: asyncio.Event, app: web.Application) -> BusRefused | None:
+    """Wait for a signal, or until RabbitMQ refuses for good what this service cannot do without."""
+    signalled = asyncio.create_task(stop.wait())
+    refused = asyncio.create_task(app[BUS].refusal())
+    await asyncio.wait({signalled, refused}, return_when=asyncio.FIRST_COMPLETED)
+    await end([signalled, refused])
+    return None if stop.is_set() else refused.result()
 
 
 def _down(app: web.Application) -> Callable[[], list[str]]:

@@ -13,9 +13,13 @@ from aio_pika.abc import AbstractChannel, AbstractIncomingMessage, HeadersType
 from msgspec import Struct
 
 from shared.confirms import Confirms
-from shared.errors import BusUnavailable
-from shared.link import AWAY, Link, Setup
+from shared.domain.trace import TRACE, carried
+from shared.errors import BusRefused, BusUnavailable
+from shared.inspector import Inspector
+from shared.link import Link, Setup
 from shared.messages import encode
+from shared.refusals import is_lost
+from shared.tasks import is_cancelled
 from shared.topology import EVENTS, LOOKUPS, Queue, declare, delay_route
 
 CONFIRM_TIMEOUT: Final = 10.0
@@ -37,11 +41,13 @@ class Bus:
     def __init__(self, url: str, name: str, *, queues: tuple[Queue, ...] | None = None) -> None:
         self._url, self._name = url, name
         self._queues = queues
-        self._publisher = Link(url, f"{name} publish", self._declare, confirms=True)
+        self._refusal: BusRefused | None = None
+        self._refused = asyncio.Event()
+        self._publisher = self._link("publish", self._declare, confirms=True)
+        self._inspector = Inspector(self._link("inspect", _nothing))
         self._confirms = Confirms()
         self._consumers: list[Drains] = []
         self._links: list[Link] = []
-        self._inspector: Link | None = None
         # Called before a message is buried, with its queue, body, task_id or "", and reason.
         self.on_dead: OnDead | None = None
 
@@ -56,7 +62,7 @@ class Bus:
     async def __aexit__(self, *_: object) -> None:
         await self.drain()
         await asyncio.gather(*(link.close() for link in self._links))
-        await self._publisher.close()
+        await asyncio.gather(self._publisher.close(), self._inspector.close())
 
     async def _declare(self, channel: AbstractChannel) -> None:
         await (declare(channel) if self._queues is None else declare(channel, self._queues))
@@ -70,9 +76,34 @@ class Bus:
         """Whether messages can be published and every subscription is alive."""
         return self._publisher.is_up and all(link.is_up for link in self._links)
 
+    @property
+    def is_connected(self) -> bool:
+        """Whether messages can be published."""
+        return self._publisher.is_up
+
+    @property
+    def trouble(self) -> str:
+        """Why it is not up, in a few words: of the first link that could tell. Empty if it is."""
+        links = (self._publisher, *self._links)
+        return next((link.trouble for link in links if link.trouble and not link.is_up), "")
+
+    async def refusal(self) -> BusRefused:
+        """Wait until RabbitMQ refuses something for good; give it. Nothing will mend it here."""
+        await self._refused.wait()
+        return BusRefused(str(self._refusal))
+
+    def _refuse(self, error: BusRefused) -> None:
+        self._refusal = self._refusal or error
+        self._refused.set()
+
+    def _link(self, name: str, setup: Setup, *, confirms: bool = False) -> Link:
+        return Link(
+            self._url, f"{self._name} {name}", setup, confirms=confirms, on_refused=self._refuse
+        )
+
     def link(self, name: str, setup: Setup) -> Link:
         """A further connection, opened now and closed with the bus."""
-        link = Link(self._url, f"{self._name} {name}", setup)
+        link = self._link(name, setup)
         self._links.append(link)
         link.open()
         return link
@@ -111,19 +142,12 @@ class Bus:
         self._consumers.append(consumer)
 
     async def depths(self, names: list[str]) -> dict[str, int]:
-        """Messages ready in each of these queues, which must exist.
+        """Messages ready in each of these queues; 0 in one that does not exist.
 
         Raises:
             BusUnavailable: the broker does not answer.
         """
-        if self._inspector is None:
-            self._inspector = self.link("inspect", _nothing)
-        channel = await self._inspector.channel(timeout=2.0)
-        try:
-            found = [await channel.declare_queue(name, passive=True) for name in names]
-        except AWAY as error:
-            raise BusUnavailable(f"RabbitMQ did not answer ({type(error).__name__})") from None
-        return {queue.name: queue.declaration_result.message_count or 0 for queue in found}
+        return await self._inspector.depths(names)
 
     async def command(
         self,
@@ -159,9 +183,12 @@ class Bus:
     ) -> None:
         """Publish a persistent message and wait for the broker's confirm.
 
+        It carries on the trace of whatever is being handled, unless `headers` have one.
+
         Raises:
             BusUnavailable: refused, no queue took it, or not confirmed while the broker confirmed
                 nothing else for `timeout` seconds either.
+            BusRefused: and it never will be.
         """
         channel = await self._publisher.channel(timeout)
         message = Message(
@@ -171,13 +198,16 @@ class Bus:
             priority=priority,
             # Returns are matched by it, so each attempt needs one of its own.
             message_id=uuid4().hex,
-            headers=headers or {},
+            headers={**({TRACE: trace} if (trace := carried()) else {}), **(headers or {})},
         )
         try:
             target = await channel.get_exchange(exchange, ensure=False)
             async with self._confirms.awaited(timeout):
                 await target.publish(message, key, mandatory=mandatory)
-        except AWAY as error:
+        except (Exception, asyncio.CancelledError) as error:
+            # A connection that ends cancels what waits on it, though nobody wants it cancelled.
+            if is_cancelled() or not is_lost(error, channel):
+                raise
             raise BusUnavailable(f"RabbitMQ did not confirm ({type(error).__name__})") from None
 
 

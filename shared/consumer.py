@@ -19,16 +19,16 @@ from aio_pika.abc import AbstractChannel, AbstractIncomingMessage, HeadersType
 from shared import metrics
 from shared.bus import Bus
 from shared.domain.lifetime import DRAIN_S
+from shared.domain.trace import TRACE, carrying
 from shared.errors import Unavailable, Undecodable
-from shared.link import LONGEST_PAUSE, settle
+from shared.link import LONGEST_PAUSE, answer, has_channel, settle
 from shared.messages import decode, now
-from shared.tasks import end
-from shared.topology import DEAD, MAX_PRIORITY, Queue, delay_route
+from shared.tasks import end, is_cancelled
+from shared.topology import DEAD, MAX_PRIORITY, Queue, declare_queue, delay_route
 
 log = logging.getLogger(__name__)
 
 ATTEMPT: Final = "x-attempt"
-TRACE: Final = "traceparent"
 MAX_ATTEMPTS: Final = 5
 # Seconds for which a message is put off at a time: what it waits for may come sooner.
 LONGEST_REST: Final = 60.0
@@ -50,6 +50,8 @@ class Delivery:
 
 
 Handler = Callable[[Any, Delivery], Awaitable[None]]
+# What is to be done with a message; it gives what is to be done next, or None for the ack.
+Step = Callable[[AbstractIncomingMessage], Awaitable["Step | None"]]
 
 
 class PutOff(Exception):
@@ -73,21 +75,36 @@ class Disposal:
         self._bus, self._queue, self._handler = bus, queue, handler
 
     async def see_through(self, incoming: AbstractIncomingMessage) -> None:
-        """See one message through to its ack, however long an outage of ours takes."""
-        pause, step = 0.2, self._handle
-        while True:
+        """See one message through to its ack, however long an outage of ours takes.
+
+        Whatever cannot be brought so far is delivered again.
+        """
+        try:
+            with carrying(incoming.headers.get(TRACE)):
+                done = await self._all_steps(incoming)
+            if done:
+                await answer(incoming, incoming.ack)
+        except Exception:
+            log.exception("a message could not be disposed of", extra={"queue": self._queue.name})
+            await asyncio.sleep(LONGEST_PAUSE)
+            await answer(incoming, incoming.nack)
+
+    async def _all_steps(self, incoming: AbstractIncomingMessage) -> bool:
+        """False if the channel went: then the message is delivered again, perhaps to another."""
+        step: Step | None = self._handle
+        pause = 0.2
+        while step is not None:
             try:
-                await step(incoming)
-                break
-            except PutOff as later:
-                step = partial(self._put_off, later)
+                step, pause = await step(incoming), 0.2
             except Unavailable as error:
                 log.warning("waiting", extra={"queue": self._queue.name, "error": str(error)})
                 await asyncio.sleep(pause * random.uniform(0.5, 1.5))  # noqa: S311
                 pause = min(pause * 2, LONGEST_PAUSE)
-        await settle(incoming.ack)
+                if not has_channel(incoming):
+                    return False
+        return True
 
-    async def _handle(self, incoming: AbstractIncomingMessage) -> None:
+    async def _handle(self, incoming: AbstractIncomingMessage) -> Step | None:
         delivery = Delivery(
             queue=self._queue,
             attempt=_attempt(incoming.headers),
@@ -96,23 +113,28 @@ class Disposal:
         )
         try:
             await self._handler(decode(incoming.body, self._queue.message), delivery)
-        except (Unavailable, PutOff):
+        except Unavailable:
             raise
+        except PutOff as later:
+            return partial(self._put_off, later)
         except Undecodable as error:
-            await self._bury(incoming, str(error), task=error.task)
-        except Exception as error:
+            return self._burial(str(error), task=error.task)
+        except (Exception, asyncio.CancelledError) as error:
+            # A CancelledError that nobody asked for is some other task's.
+            if is_cancelled():
+                raise
             log.exception("a handler failed", extra={"queue": self._queue.name})
             if delivery.last:
                 # Not its repr: of redis-py's errors that is a class and no more.
                 reason = "".join(traceback.format_exception_only(error)).strip()
-                await self._bury(incoming, reason, trace=traceback.format_exc())
-            else:
-                await self._again(incoming, delivery.attempt)
+                return self._burial(reason, trace=traceback.format_exc())
+            return partial(self._again, attempt=delivery.attempt)
+        return None
 
     async def _again(self, incoming: AbstractIncomingMessage, attempt: int) -> None:
         priority = min(incoming.priority or 0, 10)
         delay = 2 ** (attempt - 1)
-        await self._later(incoming, incoming.body, delay, attempt=attempt + 1, priority=priority)
+        await self._later(incoming.body, delay, attempt=attempt + 1, priority=priority)
 
     async def _put_off(self, later: PutOff, incoming: AbstractIncomingMessage) -> None:
         priority = min(incoming.priority or 0, 10) if later.priority is None else later.priority
@@ -121,46 +143,41 @@ class Disposal:
         delay = min(later.seconds, LONGEST_REST) + (MAX_PRIORITY - priority) / 5
         body = incoming.body if later.body is None else later.body
         attempt = _attempt(incoming.headers)
-        await self._later(incoming, body, delay, attempt=attempt, priority=priority)
+        await self._later(body, delay, attempt=attempt, priority=priority)
 
-    async def _later(
-        self,
-        incoming: AbstractIncomingMessage,
-        body: bytes,
-        delay: float,
-        *,
-        attempt: int,
-        priority: int,
-    ) -> None:
+    async def _later(self, body: bytes, delay: float, *, attempt: int, priority: int) -> None:
         exchange, key = delay_route(delay, self._queue.name)
         # Headers are made afresh: a message that carries an x-death from its last journey is
         # confirmed and then dropped as a cycle by RabbitMQ before 4.0.1.
         headers: HeadersType = {ATTEMPT: attempt}
-        if TRACE in incoming.headers:
-            headers[TRACE] = incoming.headers[TRACE]
         await self._bus.publish(exchange, key, body, priority=priority, headers=headers)
 
-    async def _bury(
-        self,
-        incoming: AbstractIncomingMessage,
-        reason: str,
-        *,
-        trace: str = "",
-        task: str | None = None,
-    ) -> None:
-        """Keep a message that cannot be handled in its dead queue, with the reason."""
-        if self._bus.on_dead is not None:
-            await self._bus.on_dead(self._queue, incoming.body, task or "", reason)
+    def _burial(self, reason: str, *, trace: str = "", task: str | None = None) -> Step:
+        """Keep a message that cannot be handled in its dead queue, and announce it first."""
+
+        async def announce(incoming: AbstractIncomingMessage) -> Step:
+            if self._bus.on_dead is not None:
+                try:
+                    await self._bus.on_dead(self._queue, incoming.body, task or "", reason)
+                except Unavailable:
+                    raise
+                except (Exception, asyncio.CancelledError):
+                    if is_cancelled():
+                        raise
+                    log.exception("a death was not announced", extra={"queue": self._queue.name})
+            return partial(self._bury, reason=reason, trace=trace)
+
+        return announce
+
+    async def _bury(self, incoming: AbstractIncomingMessage, reason: str, trace: str) -> None:
         headers: HeadersType = {
-            "x-reason": reason[:500],
+            "x-reason": _text(reason[:500]),
             "x-queue": self._queue.name,
             "x-died-at": now(),
             ATTEMPT: _attempt(incoming.headers),
         }
         if trace:
-            headers["x-traceback"] = trace[-4000:]
-        if TRACE in incoming.headers:
-            headers[TRACE] = incoming.headers[TRACE]
+            headers["x-traceback"] = _text(trace[-4000:])
         priority = min(incoming.priority or 0, 10)
         await self._bus.publish(
             DEAD, self._queue.dead, incoming.body, priority=priority, headers=headers
@@ -170,9 +187,14 @@ class Disposal:
 
 
 class Consumer:
-    """Takes messages as they come, `prefetch` at a time, for queues without a rate limit."""
+    """Takes messages as they come, `prefetch` at a time, for handlers that hardly wait.
 
-    def __init__(self, bus: Bus, queue: Queue, handler: Handler, *, prefetch: int = 50) -> None:
+    Each is handled at once, so none waits here; but they share the processor, and what is in hand
+    is not overtaken. More than 20 at a time adds little (measured: see `intake`), and an urgent
+    message comes after them all.
+    """
+
+    def __init__(self, bus: Bus, queue: Queue, handler: Handler, *, prefetch: int = 20) -> None:
         self._bus, self._queue, self._prefetch = bus, queue, prefetch
         self._disposal = Disposal(bus, queue, handler)
         self._running: set[asyncio.Task[None]] = set()
@@ -183,7 +205,7 @@ class Consumer:
     async def _setup(self, channel: AbstractChannel) -> None:
         await self._bus.declared()
         await channel.set_qos(prefetch_count=self._prefetch)
-        queue = await channel.get_queue(self._queue.name, ensure=False)
+        queue = await declare_queue(channel, self._queue)
         tag = await queue.consume(self._on_message)
         self._cancel = lambda: queue.cancel(tag)
 
@@ -211,3 +233,8 @@ def _attempt(headers: HeadersType) -> int:
     attempt = headers.get(ATTEMPT, 1)
     # Anybody may publish, so the header may hold anything.
     return attempt if isinstance(attempt, int) and 1 <= attempt <= MAX_ATTEMPTS else 1
+
+
+def _text(text: str) -> str:
+    """What may stand in a header: an error's text may hold half of a surrogate pair."""
+    return text.encode(errors="replace").decode()

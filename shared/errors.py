@@ -6,6 +6,7 @@ ConsultaError
 ├── Unavailable         an outage of ours: wait and do it again, it counts against nobody
 │   ├── StoreUnavailable    Redis does not answer, or cannot do its work
 │   └── BusUnavailable      RabbitMQ does not take the message
+│       └── BusRefused          and never will: names what, and the mend
 └── Undecodable         the bytes are no message of ours: doing it again cannot help
 """
 
@@ -41,6 +42,13 @@ class StoreUnavailable(Unavailable):
 
 class BusUnavailable(Unavailable):
     """RabbitMQ is away, or did not confirm; the message may or may not have been stored."""
+
+
+class BusRefused(BusUnavailable):
+    """RabbitMQ refuses what we need, however often it is asked: where, what and the mend in a line.
+
+    A service ends over it. The line holds no password.
+    """
 
 
 class Undecodable(ConsultaError):

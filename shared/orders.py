@@ -10,6 +10,7 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from shared.bus import Bus
+from shared.domain.trace import carrying
 from shared.limits import Limit, Limiter
 from shared.lookups import flight_key, waiting_key
 from shared.messages import AnalysisRequested, Outcome, StageRequested, decode, encode, instant
@@ -75,7 +76,9 @@ class Orders:
         if overdue:
             order = decode(overdue, queue.message)
             again = replace(order, order=uuid4().hex, priority=MAX_PRIORITY)
-            await self._bus.command(queue, again, priority=MAX_PRIORITY)
+            # Somebody else's order, and no part of the trace of what is handled here.
+            with carrying(None):
+                await self._bus.command(queue, again, priority=MAX_PRIORITY)
 
     async def _order(self, queue: Queue, order: Struct, flight: str, priority: int) -> None:
         step = "analysis" if queue is ANALYSIS else queue.name.removeprefix("stage.")

@@ -4,6 +4,9 @@ RabbitMQ passes properties on without looking at most of them, and pamqp raises 
 represented: a date past the year 9999, such as a count of microseconds makes, or a text that is
 not UTF-8. aiormq then gives up the connection, the broker delivers the message again to the next
 one, and a single message keeps a queue from ever being served. So what cannot be read is left out.
+
+pamqp has one way of reading for a whole process. So this is for processes of ours, at their start,
+and never for whoever imports the clients.
 """
 
 import struct

@@ -8,7 +8,7 @@ from shared.bus import Bus
 from shared.limits import Limit
 from shared.lookups import active_key, waiting_key
 from shared.store import Store
-from shared.topology import QUEUES, UNROUTABLE
+from shared.topology import QUEUES, UNROUTABLE_DEAD
 from shared.workers import Workers
 
 
@@ -26,7 +26,7 @@ class Queues:
             BusUnavailable: the broker does not answer.
         """
         names = [name for queue in QUEUES for name in (queue.name, queue.dead)]
-        return await self._bus.depths([*names, f"{UNROUTABLE}.dead"])
+        return await self._bus.depths([*names, UNROUTABLE_DEAD])
 
     async def statistics(self) -> dict[str, Any]:
         """The answer of `/api/filas`.

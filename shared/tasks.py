@@ -34,3 +34,9 @@ def waiting(task: "asyncio.Task[Any]") -> str:
         path.append(inner.__qualname__)
         inner = inner.cr_await
     return " > ".join(path)
+
+
+def is_cancelled() -> bool:
+    """Whether somebody cancelled this task. A CancelledError alone does not say so."""
+    task = asyncio.current_task()
+    return task is not None and task.cancelling() > 0

@@ -10,9 +10,10 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from aio_pika import ExchangeType
-from aio_pika.abc import AbstractChannel
+from aio_pika.abc import AbstractChannel, AbstractQueue
 from msgspec import Struct
 
+from shared.dead_queues import declare_dead
 from shared.messages import (
     STAGES,
     AnalysisRequested,
@@ -28,6 +29,7 @@ EVENTS: Final = "events"
 DEAD: Final = "dead"
 DELIVER: Final = "delay.deliver"
 UNROUTABLE: Final = "unroutable"
+UNROUTABLE_DEAD: Final = f"{UNROUTABLE}.dead"
 MAX_PRIORITY: Final = 10
 # 2^20 - 1 seconds, a little over 12 days.
 DELAY_LEVELS: Final = 20
@@ -82,17 +84,32 @@ def event_key(origin: str, task_id: str, event: str) -> str:
 
 async def declare(channel: AbstractChannel, queues: tuple[Queue, ...] = QUEUES) -> None:
     """Make everything that is missing. Idempotent, so every service does it at every connect."""
-    lookups = await channel.declare_exchange(LOOKUPS, ExchangeType.TOPIC, durable=True)
+    await channel.declare_exchange(LOOKUPS, ExchangeType.TOPIC, durable=True)
     await channel.declare_exchange(EVENTS, ExchangeType.TOPIC, durable=True)
-    dead = await channel.declare_exchange(DEAD, ExchangeType.DIRECT, durable=True)
+    await channel.declare_exchange(DEAD, ExchangeType.DIRECT, durable=True)
     await _declare_delays(channel)
-    deliver = await channel.get_exchange(DELIVER, ensure=False)
+    await declare_dead(channel, UNROUTABLE_DEAD, *(queue.dead for queue in queues))
+    lost = await channel.get_queue(UNROUTABLE_DEAD, ensure=False)
+    await lost.bind(UNROUTABLE)
     for queue in queues:
-        work = await channel.declare_queue(queue.name, durable=True, arguments=_arguments(queue))
-        await work.bind(lookups, queue.name)
-        await work.bind(deliver, f"#.{queue.name}")
-        grave = await channel.declare_queue(queue.dead, durable=True)
-        await grave.bind(dead, queue.dead)
+        await _declare_work(channel, queue)
+
+
+async def declare_queue(channel: AbstractChannel, queue: Queue) -> AbstractQueue:
+    """Make a work queue with its dead queue, where the exchanges exist. Its consumer does it too:
+    who else would, after somebody deleted it?
+    """
+    await declare_dead(channel, queue.dead)
+    return await _declare_work(channel, queue)
+
+
+async def _declare_work(channel: AbstractChannel, queue: Queue) -> AbstractQueue:
+    work = await channel.declare_queue(queue.name, durable=True, arguments=_arguments(queue))
+    await work.bind(LOOKUPS, queue.name)
+    await work.bind(DELIVER, f"#.{queue.name}")
+    grave = await channel.get_queue(queue.dead, ensure=False)
+    await grave.bind(DEAD, queue.dead)
+    return work
 
 
 def _arguments(queue: Queue) -> dict[str, Any]:
@@ -106,9 +123,7 @@ def _arguments(queue: Queue) -> dict[str, Any]:
 
 async def _declare_delays(channel: AbstractChannel) -> None:
     """Levels from the shortest up: each binds to the one below, which must exist."""
-    unroutable = await channel.declare_exchange(UNROUTABLE, ExchangeType.FANOUT, durable=True)
-    lost = await channel.declare_queue(f"{UNROUTABLE}.dead", durable=True)
-    await lost.bind(unroutable)
+    await channel.declare_exchange(UNROUTABLE, ExchangeType.FANOUT, durable=True)
     # Without an alternate exchange a message for a queue that is gone would block its level.
     below = await channel.declare_exchange(
         DELIVER, ExchangeType.TOPIC, durable=True, arguments={"alternate-exchange": UNROUTABLE}

@@ -10,6 +10,7 @@ from consulta.cli.parser import UsageError
 from consulta.dead_letters import DeadLetters
 from consulta.errors import Unreachable
 from consulta.http import HttpClient
+from shared import properties
 from shared.errors import InvalidSetting
 from shared.settings import Secret, read, secret, url
 
@@ -56,6 +57,8 @@ def with_gateway(work: Callable[[HttpClient], Awaitable[Result]]) -> Result:
 def with_dead_letters(work: Callable[[DeadLetters], Awaitable[Result]]) -> Result:
     """Run something with the dead letters of the broker; raises like `with_gateway`."""
     address = _read("AMQP_URL", url("amqp", "amqps")).reveal()
+    # Among the dead are messages that pamqp cannot read by itself.
+    properties.install()
 
     async def run() -> Result:
         async with DeadLetters(address) as dead:

@@ -17,6 +17,7 @@ from honcho.printer import Printer
 from deploy.local import make
 from deploy.local.demo import DemoFailed, demonstrate
 from deploy.local.environment import for_demo, for_run, settings
+from deploy.local.given import check
 from deploy.local.servers import ServerError, servers
 from deploy.local.stack import ServiceDied, Stack, procfile
 
@@ -38,6 +39,7 @@ Ctrl-C stops everything.
 def run() -> int:
     """Everything in the foreground, until Ctrl-C or SIGTERM (0) or the end of a service (1)."""
     given = settings(ROOT / ".env")
+    check(given.get("AMQP_URL"), given.get("REDIS_URL"))
     commands = procfile(PROCFILE)
     print("starting the servers …", flush=True)
     try:
@@ -58,12 +60,13 @@ def run() -> int:
 
 def demo() -> int:
     """One lookup twice on a stack of its own; 0 when the second came from the cache."""
+    given = settings(ROOT / ".env")
+    check(given.get("AMQP_URL"), given.get("REDIS_URL"))
     RUN.mkdir(exist_ok=True)
     # Fresh, so that the first lookup is a miss, and its own, so that two may run at once.
     folder = Path(tempfile.mkdtemp(prefix="demo-", dir=RUN))
     logs = folder / "logs"
     logs.mkdir()
-    given = settings(ROOT / ".env")
     print("starting the servers and the services …", flush=True)
     try:
         with servers(folder, given.get("AMQP_URL"), given.get("REDIS_URL")) as urls:

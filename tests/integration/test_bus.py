@@ -13,7 +13,7 @@ from msgspec import Struct
 from shared.bus import Bus
 from shared.consumer import ATTEMPT, Consumer, Delivery
 from shared.errors import BusUnavailable, StoreUnavailable
-from shared.intake import Intake
+from shared.intake import Intake, take
 from shared.limits import Limit, Limiter, Permit
 from shared.store import Store
 from shared.topology import DELAY_LEVELS, DELIVER, LONGEST_DELAY, Queue, declare, delay_route
@@ -122,6 +122,27 @@ async def test_after_the_last_attempt_the_message_is_buried_with_the_reason(
     assert dead.body == b'{"text":"x"}'
     assert "for ever" in str(dead.headers["x-reason"])
     assert "Traceback" in str(dead.headers["x-traceback"])
+
+
+async def test_a_fault_in_announcing_the_dead_holds_up_nobody(
+    bus: Bus, channel: AbstractChannel, store: Store
+) -> None:
+    async def faulty(*_: object) -> None:
+        raise KeyError("a bug")
+
+    bus.on_dead = faulty
+    taker = Taker(store)
+    limit = Limit.parse("test.notes", "100/s")
+    Intake(bus, NOTES, taker, limiter=taker.limiter, limit=limit, concurrency=1)
+    await (await channel.get_exchange("lookups")).publish(aio_pika.Message(b"{}"), NOTES.name)
+    await bus.command(NOTES, Note("good"))
+    assert await taker.hearer.until(1) == ["good"]
+    assert (await grave(channel)).body == b"{}"
+    await bus.drain()
+    queue = await channel.get_queue(NOTES.name)
+    for link in bus._links:
+        await link.close()
+    assert (await queue.declare()).message_count == 0
 
 
 @pytest.mark.parametrize(
@@ -245,6 +266,74 @@ async def test_the_highest_priority_goes_when_the_permit_comes(
         await bus.command(NOTES, Note(f"low {number}"), priority=1)
     await bus.command(NOTES, Note("urgent"), priority=10)
     assert await taker.hearer.until(3) == ["urgent", "low 0", "low 1"]
+
+
+async def test_an_urgent_message_overtakes_what_a_queue_without_a_limit_has_ready(
+    bus: Bus, channel: AbstractChannel, store: Store
+) -> None:
+    order: list[str] = []
+
+    async def busy(note: Note, _: Delivery, __: Permit) -> None:
+        order.append(note.text)
+        if len(order) == 1:
+            await bus.command(NOTES, Note("urgent"), priority=10)
+        # As a handler does: some work, some waiting for somebody else, and so on.
+        for _turn in range(20):
+            sum(range(10_000))
+            await asyncio.sleep(0)
+
+    low = (bus.command(NOTES, Note(f"low {number}"), priority=1) for number in range(300))
+    await asyncio.gather(*low)
+    take(bus, NOTES, busy, Limiter(store), Limit("test.notes"), concurrency=300)
+    async with asyncio.timeout(PATIENCE):
+        while len(order) < 301:
+            await asyncio.sleep(0.01)
+    assert order.index("urgent") < 100
+
+
+async def test_a_queue_without_a_limit_has_as_many_in_hand_as_it_may(
+    bus: Bus, channel: AbstractChannel, store: Store
+) -> None:
+    gate, inside, most = asyncio.Event(), 0, 0
+
+    async def waiting(_: Note, __: Delivery, ___: Permit) -> None:
+        nonlocal inside, most
+        inside += 1
+        most = max(most, inside)
+        if inside == 7:
+            gate.set()
+        await gate.wait()
+        inside -= 1
+
+    take(bus, NOTES, waiting, Limiter(store), Limit("test.notes"), concurrency=7)
+    for number in range(20):
+        await bus.command(NOTES, Note(str(number)))
+    queue = await channel.get_queue(NOTES.name)
+    async with asyncio.timeout(PATIENCE):
+        while not gate.is_set() or inside or (await queue.declare()).message_count:
+            await asyncio.sleep(0)
+    assert most == 7
+
+
+async def test_a_consumer_that_stops_answers_for_all_it_has_in_hand(
+    bus: Bus, channel: AbstractChannel, store: Store
+) -> None:
+    hearer, number = Hearer(), 200
+
+    async def taker(note: Note, delivery: Delivery, _: Permit) -> None:
+        await hearer(note, delivery)
+        await asyncio.sleep(0.01)
+
+    for count in range(number):
+        await bus.command(NOTES, Note(str(count)))
+    take(bus, NOTES, taker, Limiter(store), Limit("test.notes"), concurrency=200)
+    await hearer.until(20)
+    await bus.drain()
+    handled = len(hearer.heard)
+    for link in bus._links:
+        await link.close()
+    queue = await channel.get_queue(NOTES.name)
+    assert (await queue.declare()).message_count == number - handled
 
 
 async def test_a_limited_queue_that_was_empty_wakes_for_each_message(

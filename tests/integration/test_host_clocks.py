@@ -69,7 +69,8 @@ async def test_statistics_of_the_queues_are_the_same_on_every_host(
     limit = Limit.parse(QUEUE, "2/2s,10/min")
     limiter, now = Limiter(store), (await store.redis.time())[0]
     # One call under way, one that was over half a minute ago.
-    assert await limiter.acquire(out := Permit(limit)) == 0
+    out = Permit(limit)
+    assert await limiter.acquire(out) == 0
     await store.redis.zadd(limit.key, {"over": (now - 30) * 1_000_000})
     # Two lookups are worked on, and the time of one is up; two wait, the older for ten seconds.
     await store.redis.zadd(f"consulta:active:{QUEUE}", {"late": 1000 * now - 20_000})
