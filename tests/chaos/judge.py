@@ -5,6 +5,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any, Final
 
+from enricher.simulator.companies import company
 from enricher.simulator.control import digest
 from shared.limits import Limit
 from tests.chaos.asked import Asked
@@ -114,13 +115,19 @@ Named = Sequence[tuple[Mapping[str, Any], str]]
 def _late(load: Sequence[Asked], calls: Named) -> int:
     deadlines: dict[str, float] = {}
     for asked in load:
-        subject = digest(asked.identifier)
-        deadlines[subject] = max(deadlines.get(subject, 0.0), asked.deadline)
+        for subject in map(digest, _looked_up(asked)):
+            deadlines[subject] = max(deadlines.get(subject, 0.0), asked.deadline)
     return sum(
         call["time"] > deadlines.get(call["subject"], call["time"])
         for call, name in calls
-        if name in _ONCE or name in _BILLED
+        if name in _STAGES
     )
+
+
+def _looked_up(asked: Asked) -> list[str]:
+    """What providers are asked about for a lookup: of a company also its address."""
+    found = company(asked.identifier) if asked.kind == "cnpj" else None
+    return [asked.identifier] if found is None else [asked.identifier, found.address.cep]
 
 
 def _over(calls: Named, limits: Mapping[str, Limit]) -> int:
