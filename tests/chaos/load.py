@@ -17,10 +17,12 @@ from tests.chaos.foreign import Foreign
 from tests.chaos.web import Web
 from tests.subjects import mixed
 
-# How many lookups each fault meets, and how often each fault has its turn.
+# How many lookups each kill meets, and how often each fault has its turn.
 LOOKUPS: Final = int(os.environ.get("CHAOS_LOOKUPS", "60"))
 ROUNDS: Final = int(os.environ.get("CHAOS_ROUNDS", "1"))
-# Of a row that mostly waits for deadlines.
+# How many the other faults meet, so that all of them take half an hour,
+HALF: Final = max(min(LOOKUPS, 60), LOOKUPS // 2)
+# and a row that mostly waits for deadlines.
 FEW: Final = 34 + LOOKUPS // 10
 # More than any outage takes.
 LONG_S: Final = 300.0

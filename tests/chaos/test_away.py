@@ -1,6 +1,6 @@
 """A service that is away for longer than lookups may take, and askers who do not wait.
 
-`CHAOS_LOOKUPS` and `CHAOS_ROUNDS` are as for the other faults; who waits for deadlines are fewer.
+`CHAOS_LOOKUPS` and `CHAOS_ROUNDS` are as for the other faults.
 """
 
 import asyncio
@@ -14,7 +14,7 @@ import pytest
 from tests.chaos import faults
 from tests.chaos.asked import Asked
 from tests.chaos.judge import Row
-from tests.chaos.load import FEW, LONG_S, LOOKUPS, ROUNDS, SHORT_S, make, until
+from tests.chaos.load import FEW, HALF, LONG_S, ROUNDS, SHORT_S, make, until
 from tests.chaos.stack import Stack
 from tests.chaos.trial import Trial, trial
 
@@ -84,7 +84,7 @@ async def test_askers_on_the_bus_do_not_notice_that_the_gateway_is_away(
 async def test_impatient_askers_open_no_circuit(
     stack: Stack, table: list[Row], round_: int
 ) -> None:
-    hurried, normal = make(LOOKUPS // 2, 1.0), make(LOOKUPS // 2, LONG_S)
+    hurried, normal = make(HALF // 2, 1.0), make(HALF // 2, LONG_S)
     load = [*hurried, *normal]
     seen: set[tuple[str, str]] = set()
     async with trial(stack, table, _SLOW_MS, 0) as on:
