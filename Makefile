@@ -23,7 +23,7 @@ run: $(VENV)/.local servers ## the whole stack in the foreground, until Ctrl-C
 test: $(VENV)/.dev private-servers browser $(NODE)/.installed ## every test: real broker, real Redis, real browser
 	$(BIN)/python -m pytest --numprocesses 3 --dist loadfile
 
-chaos: $(VENV)/.dev private-servers ## kill everything in turn, three times, under 2,000 lookups each
+chaos: $(VENV)/.dev private-servers ## every fault in turn, three times, under up to 2,000 lookups each
 	CHAOS_LOOKUPS=$(or $(CHAOS_LOOKUPS),2000) CHAOS_ROUNDS=$(or $(CHAOS_ROUNDS),3) \
 		$(BIN)/python -m pytest tests/chaos
 

@@ -9,7 +9,7 @@ import os
 import shutil
 import signal
 import socket
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import IO, NamedTuple, Self
@@ -180,10 +180,12 @@ class PrivateRedis(_Server):
 
     Args:
         folder: data, log and password; data of an earlier run in it is used again.
+        through: the words of a command that becomes the server, such as ``env`` with options.
     """
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, through: Sequence[str] = ()) -> None:
         super().__init__(folder)
+        self._through = through
         self._redis = Child("redis", self.folder)
 
     @property
@@ -204,7 +206,8 @@ class PrivateRedis(_Server):
             config,
             _REDIS_CONFIG.format(port=self.port, password=self.password, folder=self.folder),
         )
-        self._redis.spawn([server, str(config)], {"PATH": os.defpath, "LANG": "C.UTF-8"})
+        command = [*self._through, server, str(config)]
+        self._redis.spawn(command, {"PATH": os.defpath, "LANG": "C.UTF-8"})
         hello = f"AUTH {self.password}\r\nPING\r\n".encode()
         self._redis.wait_until(lambda: _answers(self.port, hello, b"+OK\r\n+PONG"), 30)
 

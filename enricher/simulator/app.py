@@ -10,7 +10,7 @@ from aiohttp import web
 from aiohttp.typedefs import Handler
 
 from enricher.simulator import brasilapi, bridge, ceps, minhareceita, opencnpj, serpro
-from enricher.simulator.control import Control
+from enricher.simulator.control import Control, digest
 from enricher.simulator.control_api import routes
 from enricher.simulator.faults import cut_off, limited, spoil
 from enricher.simulator.wire import Call, Endpoint, Provider
@@ -82,12 +82,13 @@ def _handler(
             body=await request.read(),
             hidden=fault == "false_404",
             label=endpoint.label,
+            subject="/".join(request.match_info.values()),
         )
         if request.method == endpoint.method:
             answer = endpoint.answer(call)
         else:
             answer = provider.refuse(405)
-        entry.endpoint = call.label
+        entry.endpoint, entry.subject = call.label, digest(call.subject)
         if fault == "hang":
             await _at_most(LONGEST_HANG, closing.wait())
         if fault in {"hang", "reset"}:

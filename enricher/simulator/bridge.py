@@ -53,7 +53,7 @@ def _lookup(call: Call) -> web.Response:
         return _error(422, "pedido com campos ausentes ou inválidos")
     except msgspec.DecodeError:
         return _error(400, "o corpo não é JSON")
-    call.label = asked.stage
+    call.label, call.subject = asked.stage, asked.value
     try:
         found = person(parse(asked.kind, asked.value).value)
     except InvalidInput as error:

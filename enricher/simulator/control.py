@@ -1,6 +1,7 @@
 """What `/_control` holds: each provider's settings, its limit's window, and the log of calls."""
 
 import asyncio
+import hashlib
 import random
 from collections import deque
 from collections.abc import Callable, Iterable
@@ -67,7 +68,8 @@ class Entry(msgspec.Struct):
     """A call that came. `time` is its arrival in Unix seconds, taken before anything else.
 
     `status` is None while there is no answer, and stays so after a hang, a reset, or a client
-    that left. `endpoint` names the stage or the path, never an identifier.
+    that left. `endpoint` names the stage or the path, never an identifier; `subject` is the digest
+    of whom the call was about, so that a second call about the same one shows.
     """
 
     provider: str
@@ -75,6 +77,7 @@ class Entry(msgspec.Struct):
     status: int | None
     method: str
     endpoint: str
+    subject: str = ""
 
 
 class Control:
@@ -155,6 +158,11 @@ class Control:
         settings = self.settings[provider]
         jitter = self._jitter.random() * settings.jitter_ms if settings.jitter_ms else 0.0
         return (settings.latency_ms + jitter) / 1000
+
+
+def digest(identifier: str) -> str:
+    """How the log names a subject; nothing for none."""
+    return identifier and hashlib.blake2b(identifier.encode(), digest_size=8).hexdigest()
 
 
 def _checked(name: str, value: Any) -> Any:

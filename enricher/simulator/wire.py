@@ -18,7 +18,8 @@ class Call:
     """One request to a provider.
 
     `parts` are the variables of the path. `hidden` asks for the provider's own not-found answer
-    though it knows the record. `label` names the call in the log, never by an identifier.
+    though it knows the record. `label` names the call in the log, never by an identifier; `subject`
+    is the identifier, of which the log gets a digest.
     """
 
     parts: Mapping[str, str]
@@ -26,6 +27,7 @@ class Call:
     body: bytes
     hidden: bool
     label: str
+    subject: str
 
     def bearer(self) -> str:
         """The key after `Bearer`, or nothing."""

@@ -7,7 +7,8 @@ from typing import Any
 import aiohttp
 import pytest
 
-from tests.contract.simulated import CNPJ, Client, Time, bridge, get, lookup, put, started
+from enricher.simulator.control import digest
+from tests.contract.simulated import CNPJ, CPF, Client, Time, bridge, get, lookup, put, started
 
 PROVIDERS = [
     *("telegram", "bridge_endereco", "bridge_telefone", "serpro"),
@@ -193,6 +194,17 @@ async def test_settings_can_be_read_and_reset(client: Client) -> None:
     assert changed == {**before["serpro"], "fault": "429", "latency_ms": 5}
     await client.delete("/_control")
     assert (await get(client, "/_control"))[1] == before
+
+
+async def test_calls_about_the_same_subject_share_a_digest_in_the_log(client: Client) -> None:
+    await bridge(client, lookup("endereco"))
+    await bridge(client, lookup("telefone"), "bridge_telefone")
+    await get(client, "/viacep/ws/01001000/json/")
+    await get(client, "/opencep/v1/01001000")
+    _, log = await get(client, "/_control/log")
+    assert [call["subject"] for call in log] == [digest(CPF)] * 2 + [digest("01001000")] * 2
+    assert "01001000" not in str(log)
+    assert CPF not in str(log)
 
 
 async def test_the_log_tells_each_call_without_the_identifier(client: Client, time: Time) -> None:

@@ -10,7 +10,7 @@ import msgspec
 import pytest
 
 from tests.arena import Arenas
-from tests.services import Services
+from tests.services import COMMANDS, Services
 
 PATIENCE = 60
 
@@ -20,7 +20,9 @@ def services(arenas: Arenas, tmp_path_factory: pytest.TempPathFactory) -> Iterat
     """Every service, without rate limits, on providers that answer at once."""
     services = Services(arenas.new(), tmp_path_factory.mktemp("logs"))
     try:
-        services.start()
+        # First, since each enricher looks only once in minutes whether its providers are there.
+        services.start("simulator")
+        services.start(*(name for name in COMMANDS if name != "simulator"))
         yield services
     finally:
         services.stop()

@@ -54,7 +54,8 @@ async def test_the_queues_tell_what_they_hold(api: Api) -> None:
     async with asyncio.timeout(PATIENCE):
         while True:
             status, seen = await api.json("GET", "/api/filas")
-            if seen["tasks_agendadas"] == before["tasks_agendadas"] + 1:
+            # What another test put off may still be arriving.
+            if seen["tasks_agendadas"] > before["tasks_agendadas"]:
                 break
     assert status == 200
     assert seen["workers"] == 7
