@@ -1,6 +1,7 @@
 """What becomes of a message whose handling, burial or acknowledgement fails."""
 
 import asyncio
+import logging
 from collections.abc import Callable
 from typing import Any, cast
 
@@ -171,7 +172,9 @@ def test_no_outage_is_waited_out_for_a_channel_that_is_gone() -> None:
     assert not incoming.ack.calls
 
 
-def test_a_reason_that_is_no_text_is_buried_all_the_same() -> None:
+def test_a_reason_that_is_no_text_is_buried_all_the_same(caplog: pytest.LogCaptureFixture) -> None:
+    # What a log has captured goes from one process to another here, as text.
+    caplog.set_level(logging.CRITICAL, "shared.consumer")
     bus, incoming = FakeBus(), FakeIncoming(LAST)
     reasons: list[dict[str, Any]] = []
 
