@@ -154,20 +154,28 @@ async def _serve(app: web.Application, ops_address: Address, address: Address | 
             await listen(runner, address)
             app[SUPERVISOR].keep("patience", lambda: close_silent(runner))
         logging.getLogger(__name__).info("started", extra={"ops_port": ops_address.port})
-        refused = await _stopped(stop, app)
-        app[READY]["stopping"] = _no
-        loop.call_later(END_S, _give_up)
-        if refused is not None:
-            raise refused
+        try:
+            await _stopped(stop, app)
+        finally:
+            app[READY]["stopping"] = _no
+            loop.call_later(END_S, _give_up)
 
 
-async def _stopped(stop: asyncio.Event, app: web.Application) -> BusRefused | None:
-    """Wait for a signal, or until RabbitMQ refuses for good what this service cannot do without."""
+async def _stopped(stop: asyncio.Event, app: web.Application) -> None:
+    """Wait for a signal.
+
+    Raises:
+        BusRefused: RabbitMQ refuses for good what this service cannot do without.
+    """
+    if BUS not in app:
+        await stop.wait()
+        return
     signalled = asyncio.create_task(stop.wait())
     refused = asyncio.create_task(app[BUS].refusal())
     await asyncio.wait({signalled, refused}, return_when=asyncio.FIRST_COMPLETED)
     await end([signalled, refused])
-    return None if stop.is_set() else refused.result()
+    if not stop.is_set():
+        raise refused.result()
 
 
 def _down(app: web.Application) -> Callable[[], list[str]]:
