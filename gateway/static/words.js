@@ -81,6 +81,7 @@ export const REASONS = {
   quota: "cota esgotada",
   rate_limited: "limite atingido",
   circuit_open: "circuito aberto",
+  asked_before: "pode já ter respondido, e cobrado",
   cut_short: "o prazo acabou antes da resposta",
   outage: "fora do ar",
   server_error: "erro da fonte",

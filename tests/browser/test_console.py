@@ -122,7 +122,8 @@ async def test_a_lost_gateway_is_waited_for(console: Console, services: Services
     await expect(console.pill).to_have_text("reconectando")
     await console.shoot("reconnecting")
     await asyncio.to_thread(services.start, "gateway")
-    await expect(console.pill).to_have_text("retomado")
+    # On a busy machine its provider is given up meanwhile, and the rest comes at once.
+    await console.page.wait_for_function("() => pills.includes('retomado')")
     await console.let_go("bridge_endereco")
     await console.complete()
     assert await console.lines.count() == 6

@@ -18,7 +18,7 @@ _STAGES: Final = {
     "brasilapi cep_v1": "endereco", "brasilapi cep_v2": "endereco",
     "bridge_telefone": "telefone",
     "serpro cpf": "cadastro", "minhareceita": "cadastro", "opencnpj": "cadastro",
-    "brasilapi cnpj_v1": "cadastro",
+    "minhareceita updated": "cadastro", "brasilapi cnpj_v1": "cadastro",
 }  # fmt: skip
 # What is asked for once a subject. (One address serves all companies that have it.)
 _ONCE: Final = ("telegram", "bridge_endereco", "bridge_telefone", "minhareceita")
@@ -142,7 +142,9 @@ def _over(calls: Named, limits: Mapping[str, Limit]) -> int:
 def _name(call: Mapping[str, Any]) -> str:
     """The provider, with its endpoint where it has several that count."""
     name = f"{call['provider']} {call['endpoint']}"
-    return name if call["provider"] in {"serpro", "brasilapi"} else str(call["provider"])
+    # The date of a registry's data is about no subject.
+    several = call["provider"] in {"serpro", "brasilapi"} or call["endpoint"] == "updated"
+    return name if several else str(call["provider"])
 
 
 def _completed(asked: Asked) -> bool:

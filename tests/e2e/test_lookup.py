@@ -128,7 +128,8 @@ async def test_a_hundred_identical_lookups_ask_each_provider_once(
     for provider in providers:
         await api.control(provider, held=False)
     streams = await asyncio.gather(*asking)
-    calls = [name for name in await api.calls() if name != "brasilapi"]
+    # Beside them, what serves everybody may be asked: the cities of an area code, say.
+    calls = [name for name in await api.calls() if name in providers]
     assert sorted(calls) == ["bridge_endereco", "bridge_telefone", "telegram"]
     assert len({stream[0]["task_id"] for stream in streams}) == 100
     for stream in streams:

@@ -10,6 +10,7 @@ import pytest
 
 from consulta.bus import BusClient
 from consulta.errors import LookupLost
+from shared.errors import BusRefused
 from shared.messages import Event, Requested, decode, encode
 from tests.virtual_time import now, run
 
@@ -39,6 +40,10 @@ class Broker:
     ) -> None:
         self._on_event, self.on_up = on_event, on_up
         on_up()
+
+    async def refusal(self) -> BusRefused:
+        await asyncio.Event().wait()
+        raise AssertionError("it refuses nothing")
 
     async def publish(self, _: str, __: str, body: bytes, **___: Any) -> None:
         request = decode(body, Requested)
