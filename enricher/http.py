@@ -21,7 +21,7 @@ from enricher.failures import (
 )
 
 # An empty agent is refused by some edges, and a contact is what their operators ask for.
-USER_AGENT: Final = "consulta/0.1 (+https://pypi.org/project/consulta)"
+USER_AGENT: Final = "consulta/0.2 (+https://pypi.org/project/consulta)"
 # Records are a few KB; a partner list of a large company some hundred.
 MAX_ANSWER: Final = 2 * 1024 * 1024
 PAUSE_WITHOUT_WORD: Final = 60.0
