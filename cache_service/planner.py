@@ -81,7 +81,7 @@ class Planner:
         # With its deadline, so that it starts and ends when it should, however late it is read.
         request.expires = datetime.fromtimestamp(plan.deadline, UTC)
         await self.lookups.schedule(request, plan.deadline - request.deadline)
-        delay = plan.seconds
+        delay, request.delay = plan.seconds, 0
         await self.bus.command(REQUESTED, request, delay=delay, priority=request.priority)
 
     async def _start(

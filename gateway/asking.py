@@ -131,7 +131,12 @@ class Asking:
         lookups, asked = self.app[LOOKUPS], self.asked
         slots = await self.app[QUOTAS].occupy(self.caller, self.task_id, self.lifetime)
         about = {**self._about(), **slots, "origin": ORIGIN, "kind": asked.kind}
-        new, deadline = await lookups.accept(self.task_id, self.lifetime, **about)
+        try:
+            new, deadline = await lookups.accept(self.task_id, self.lifetime, **about)
+        except StoreUnavailable:
+            with contextlib.suppress(StoreUnavailable):
+                await self.app[QUOTAS].free(self.caller, self.task_id)
+            raise
         request = Requested(
             task_id=self.task_id,
             origin=ORIGIN,

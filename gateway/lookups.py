@@ -183,6 +183,9 @@ async def _place(request: web.Request) -> tuple[int | None, bytes]:
     """
     view = await _view(request)
     seen = _cursor(request)
+    if seen and view.ended and not view.events:
+        # Its log is lost, which it has been told.
+        return None, b""
     if seen is None or seen > len(view.events):
         return 0, _reset(view)
     whole = view.ended and 0 < len(view.events) == seen

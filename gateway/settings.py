@@ -41,3 +41,7 @@ class Settings(Service):
                 "(make one with `consulta keys add`), or listen on 127.0.0.1"
             )
         super().__post_init__()
+
+    def _beyond(self) -> str:
+        """Keys are for others than this machine: a proxy on it brings them here."""
+        return super()._beyond() or ("API_KEYS_FILE" if self.api_keys_file is not None else "")

@@ -215,12 +215,14 @@ class Relay:
         if view.ended:
             # Whatever its last event was, its log does not have it.
             return _lost(stream, seen)
-        if view.left <= -OVERDUE_S:
-            await self._endings.expire(stream.task_id)
-            stream.look_again()
-        else:
+        if view.left > -OVERDUE_S:
             stream.look_after(view.left + OVERDUE_S)
-        return []
+            return []
+        # Others of its askers are told by whoever sweeps: no stream waits for the broker.
+        await self._endings.conclude(stream.task_id)
+        stream.look_again()
+        ended = await self._lookups.view(stream.task_id, seen)
+        return [(head_of(body), body) for body in ended.events] if ended is not None else []
 
     async def _missing(self, stream: Stream, view: View | None, seen: int) -> list[Told]:
         """The store has lost the lookup: flushed, evicted, or begun anew without its file."""

@@ -263,6 +263,7 @@ class Lookups:
             int(counts),
             terminal,
             KEEP_S,
+            self._clock(),
         )
         texts = [text.decode() for text in pairs]
         askers = dict(zip(texts[::2], texts[1::2], strict=True))
@@ -316,8 +317,8 @@ class Lookups:
 
     async def schedule(self, request: Requested, start: float) -> None:
         """Note that a lookup waits for its time (Unix seconds), and what it asks for."""
-        await self._store.do("HSET", _lookup(request.task_id), "request", encode(request))
-        await self._store.do("ZADD", _SCHEDULED, start, request.task_id)
+        keys = [_lookup(request.task_id), _SCHEDULED]
+        await self._store.run("schedule", keys, request.task_id, start, encode(request))
 
     async def put_off(self, task: str) -> Requested | None:
         """What a lookup that waits for its time asks for; None if it waits no more."""

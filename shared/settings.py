@@ -86,7 +86,9 @@ def read(
     try:
         return parse(text)
     except ValueError as error:
-        shown = "the value" if parse is secret or "://" in text else repr(text[:60])
+        # A URL, and what was meant as one, may hold a password.
+        hidden = parse is secret or "://" in text or "@" in text
+        shown = "the value" if hidden else repr(text[:60])
         raise InvalidSetting(f"{name}: {shown} cannot be used; {error}") from None
 
 

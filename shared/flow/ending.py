@@ -13,6 +13,7 @@ from typing import Final, cast
 from shared import metrics
 from shared.cache import Cache
 from shared.domain.answers import ErrorCode
+from shared.errors import StoreUnavailable
 from shared.flow.freshness import Freshness
 from shared.identifiers import Kind
 from shared.lookups import Lookups, Recorded
@@ -84,16 +85,17 @@ class Endings:
         if verdict == "again":
             ends = await self._untold(flight)
         elif verdict == "alone":
-            outcome: Outcome | None = None
-            if code == "cancelado":
-                outcome = "cancelado"
-                await self.lookups.revoke(task)
+            outcome: Outcome | None = "cancelado" if code == "cancelado" else None
             ends.append(await self._fail(flight, failed(code, message, outcome)))
-            verdict = "ended" if ends[0].verdict == "ended" else "alone"
+            # Its result may have come first: then that is the end.
+            if ends[0].verdict == "ended" or decode_event(ends[0].event).type != "error":
+                verdict = "ended"
+            elif code == "cancelado":
+                await self.lookups.revoke(task)
         await self.tell(task, ends)
         return verdict == "alone"
 
-    async def _complete(self, flight: str) -> Recorded | None:
+    async def _complete(self, flight: str, *, is_due: bool = False) -> Recorded | None:
         about, log = await asyncio.gather(self.lookups.flight(flight), self.lookups.log(flight))
         events = [decode_event(body) for body in log]
         analysis = next((event for event in events if event.type == "analysis"), None)
@@ -103,7 +105,12 @@ class Endings:
         if (kept := analysis_entry(events, analysis)) is not None:
             entries[analysis_field(_wanted(about))] = kept
         kind = cast("Kind", about["kind"])
-        await self.cache.write(kind, about["digest"], entries)
+        try:
+            await self.cache.write(kind, about["digest"], entries)
+        except StoreUnavailable:
+            # With the memory full nothing can be kept, but what is due can still be ended.
+            if not is_due:
+                raise
         end = completed(kind, events, analysis.data)
         done = await self.lookups.record(flight, "end", end)
         if done.verdict == "new":
@@ -124,7 +131,7 @@ class Endings:
         # Nor is there time to wait for the analyzer; if it was done, that one stands.
         late = event("analysis", outcome="expirado")
         ends.append(await self.lookups.record(flight, "analysis", late))
-        done = await self._complete(flight)
+        done = await self._complete(flight, is_due=True)
         return [*ends, done] if done is not None else ends
 
     async def _untold(self, flight: str) -> list[Recorded]:

@@ -13,87 +13,118 @@ import asyncio
 import logging
 import random
 from collections.abc import Awaitable, Callable, Iterable
-from dataclasses import dataclass
+from contextlib import suppress
 from typing import Final, TypeVar
 
 from shared.bus import Bus
-from shared.errors import BusUnavailable, Unavailable
+from shared.errors import Unavailable
 from shared.flow.ending import Endings
-from shared.lookups import BATCH, Lookups
+from shared.lookups import BATCH, Lookups, Recorded
 from shared.topology import REQUESTED
 
 log = logging.getLogger(__name__)
 
-Result = TypeVar("Result")
+Item = TypeVar("Item")
 
 EVERY_S: Final = 1.0
 # Later than any delay that only took its time.
 GRACE_S: Final = 3.0
 # Ended side by side: they share their round trips.
 TOGETHER: Final = 20
+MOST_UNTOLD: Final = 10_000
 
 
-@dataclass(frozen=True)
 class Sweeper:
-    """Looks after what is overdue."""
+    """Looks after what is overdue: three loops, so that none waits for another's outage."""
 
-    bus: Bus
-    lookups: Lookups
-    endings: Endings
+    def __init__(self, bus: Bus, lookups: Lookups, endings: Endings) -> None:
+        self._bus, self._lookups, self._endings = bus, lookups, endings
+        # What has been ended here and not been told. What finds no room is told by whoever looks
+        # after it next.
+        self._ends: asyncio.Queue[tuple[str, list[Recorded]]] = asyncio.Queue(MOST_UNTOLD)
 
-    async def run(self) -> None:
-        """Sweep every second, until cancelled."""
-        # Not at the same moment as the other services.
-        await asyncio.sleep(random.uniform(0, EVERY_S))  # noqa: S311
+    async def end(self) -> None:
+        """End what is overdue every second, until cancelled."""
+        await _regularly(self.conclude)
+
+    async def begin(self) -> None:
+        """Begin every second what should have begun, until cancelled."""
+        await _regularly(self.start)
+
+    async def tell(self) -> None:
+        """Tell what has been ended, until cancelled."""
         while True:
+            ends = [await self._ends.get()]
+            while len(ends) < TOGETHER and not self._ends.empty():
+                ends.append(self._ends.get_nowait())
             try:
-                while await self.sweep() >= BATCH:
-                    pass
+                await _each(ends, lambda end: self._endings.tell(*end))
             except Unavailable:
-                log.info("what is overdue waits for an outage to end")
-            await asyncio.sleep(EVERY_S)
+                log.info("what has ended is told later")
 
-    async def sweep(self) -> int:
-        """End what is overdue now, and begin what should have begun. Returns how many there were.
+    async def conclude(self) -> int:
+        """Write the end of what is overdue now. Returns how many there were.
 
         Raises:
-            Unavailable: the rest is overdue still, and swept soon.
+            StoreUnavailable: the rest is overdue still.
         """
-        ended = await self.lookups.overdue("deadlines", 0)
-        ends = await _each(ended, self.endings.conclude)
-        if ends and not self.bus.is_up:
-            # They stand in their logs, where streams find them; the bus hears of them later.
-            raise BusUnavailable("RabbitMQ is away")
-        await _each(ends, lambda task: self.endings.tell(task, ends[task]))
-        begun = await self.lookups.overdue("scheduled", GRACE_S)
-        await _each(begun, self._begin)
-        if begun:
-            log.warning("sent again", extra={"scheduled": len(begun)})
-        return max(len(ended), len(begun))
+        overdue = await self._lookups.overdue("deadlines", 0)
+        await _each(overdue, self._conclude)
+        return len(overdue)
 
-    async def _begin(self, task: str) -> None:
-        request = await self.lookups.put_off(task)
+    async def _conclude(self, task: str) -> None:
+        ends = await self._endings.conclude(task)
+        with suppress(asyncio.QueueFull):
+            self._ends.put_nowait((task, ends))
+
+    async def start(self) -> int:
+        """Send again what should have begun. Returns how many there were.
+
+        Raises:
+            Unavailable: the rest is overdue still.
+        """
+        if not self._bus.is_connected:
+            return 0
+        overdue = await self._lookups.overdue("scheduled", GRACE_S)
+        await _each(overdue, self._start)
+        if overdue:
+            log.warning("sent again", extra={"scheduled": len(overdue)})
+        return len(overdue)
+
+    async def _start(self, task: str) -> None:
+        request = await self._lookups.put_off(task)
         if request is not None:
-            await self.bus.command(REQUESTED, request, priority=request.priority)
+            if request.expires is None:
+                # Of a version that did not say when it starts: its delay is over.
+                request.delay = 0
+            await self._bus.command(REQUESTED, request, priority=request.priority)
 
 
-async def _each(tasks: Iterable[str], act: Callable[[str], Awaitable[Result]]) -> dict[str, Result]:
-    """Act on each, a few at a time. One that fails keeps none of the others from its turn.
+async def _regularly(sweep: Callable[[], Awaitable[int]]) -> None:
+    # Not at the same moment as the other services.
+    await asyncio.sleep(random.uniform(0, EVERY_S))  # noqa: S311
+    while True:
+        try:
+            while await sweep() >= BATCH:
+                pass
+        except Unavailable:
+            log.info("what is overdue waits for an outage to end")
+        await asyncio.sleep(EVERY_S)
+
+
+async def _each(items: Iterable[Item], act: Callable[[Item], Awaitable[None]]) -> None:
+    """Act on each, a few at a time. A fault of one is logged, and keeps no other from its turn.
 
     Raises:
-        Unavailable: some met an outage. Another error is of one lookup, and only logged.
+        Unavailable: an outage: the rest is left alone.
     """
-    waiting, done, outages = list(tasks), dict[str, Result](), list[Unavailable]()
+    waiting = list(items)
     for start in range(0, len(waiting), TOGETHER):
         part = waiting[start : start + TOGETHER]
         found = await asyncio.gather(*map(act, part), return_exceptions=True)
-        for task, result in zip(part, found, strict=True):
-            if isinstance(result, Unavailable):
-                outages.append(result)
-            elif isinstance(result, BaseException):
-                log.error("an overdue lookup was not ended", exc_info=result)
-            else:
-                done[task] = result
-    if outages:
-        raise outages[0]
-    return done
+        for error in found:
+            if isinstance(error, BaseException) and not isinstance(error, Unavailable):
+                log.error("an overdue lookup was not ended", exc_info=error)
+        for error in found:
+            if isinstance(error, Unavailable):
+                raise error

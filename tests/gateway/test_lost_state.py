@@ -7,7 +7,7 @@ import pytest
 import pytest_asyncio
 
 from gateway.streams import RELAY
-from shared.app import LOOKUPS, STORE
+from shared.app import BUS, LOOKUPS, STORE
 from shared.messages import Event
 from shared.reporter import event
 from tests.gateway.backstage import Backstage
@@ -42,6 +42,10 @@ async def test_a_flushed_store_ends_the_streams_that_were_open(
     # Whoever comes back is told the same, and its message begins nothing any more.
     async with gateway.request("GET", f"/api/consultas/{task_id}/eventos") as again:
         assert [told["tipo"] for told in await events_of(again)] == ["error"]
+    # An EventSource that was told comes back once, and is stopped.
+    path, seen = f"/api/consultas/{task_id}/eventos", {"Last-Event-ID": "2"}
+    async with gateway.request("GET", path, headers=seen) as last:
+        assert last.status == 204
 
 
 async def test_a_stream_whose_flight_was_evicted_ends_and_so_does_its_lookup(
@@ -60,8 +64,10 @@ async def test_a_stream_whose_flight_was_evicted_ends_and_so_does_its_lookup(
 
 
 async def test_a_stream_sees_to_the_end_of_a_lookup_whose_deadline_nobody_watches(
-    gateway: Gateway, backstage: Backstage
+    gateway: Gateway, backstage: Backstage, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    # Nor does it need a broker for that.
+    monkeypatch.setattr(gateway.app[BUS], "event", _never)
     body = {**CEP, "prazo": 1}
     async with gateway.request("POST", "/api/consulta-stream", json=body) as answer:
         task_id = answer.headers["Location"].split("/")[3]
@@ -111,6 +117,10 @@ async def test_a_repetition_is_answered_by_what_its_first_try_has_begun_and_not_
 def gateway_wakes(gateway: Gateway) -> None:
     """Its streams look at once, as they do every ten seconds."""
     gateway.app[RELAY].wake()
+
+
+async def _never(*_: Any) -> None:
+    await asyncio.Event().wait()
 
 
 def _address() -> Event:

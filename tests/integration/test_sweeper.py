@@ -9,7 +9,7 @@ import pytest
 from shared.bus import Bus
 from shared.cache import Cache
 from shared.consumer import Consumer, Delivery
-from shared.errors import BusUnavailable
+from shared.errors import BusUnavailable, StoreUnavailable
 from shared.flow.ending import Endings
 from shared.flow.freshness import Freshness
 from shared.flow.sweeper import Sweeper
@@ -19,9 +19,11 @@ from shared.reporter import Reporter, event
 from shared.results import started
 from shared.settings import Secret, load
 from shared.store import Store
+from shared.tasks import end
 from shared.topology import REQUESTED, Queue
 
 TASK = "3f2b8c9e-7a01-4c55-9d3e-5b1f0a6d4e21"
+OTHER = "3f2b8c9e-7a01-4c55-9d3e-5b1f0a6d4e22"
 EPOCH_MS = 1_700_000_000_000
 
 
@@ -72,6 +74,18 @@ def sweeper(bus: Bus, store: Store, lookups: Lookups) -> Sweeper:
     return Sweeper(bus, lookups, endings)
 
 
+async def swept(sweeper: Sweeper) -> int:
+    """One round of it: how many lookups were ended or begun."""
+    return await sweeper.conclude() + await sweeper.start()
+
+
+async def told(sweeper: Sweeper, until: asyncio.Event) -> None:
+    """Let it tell what it has ended."""
+    telling = asyncio.create_task(sweeper.tell())
+    await asyncio.wait_for(until.wait(), 20)
+    await end([telling])
+
+
 async def planned(lookups: Lookups, asked: Requested | None = None) -> str:
     first = started("cep", ["endereco"])
     plan = await lookups.plan(asked or request(), "digest", "subject", ["endereco"], first)
@@ -89,16 +103,16 @@ async def test_a_lookup_whose_delay_was_lost_begins_all_the_same(
     bus: Bus, lookups: Lookups, sweeper: Sweeper, clock: Clock
 ) -> None:
     await put_off(lookups, 30)
-    assert await sweeper.sweep() == 0
+    assert await swept(sweeper) == 0
     clock.forward(34)
-    assert await sweeper.sweep() == 1
+    assert await swept(sweeper) == 1
     again = await taken(bus, REQUESTED)
     assert (again.task_id, again.identifier) == (TASK, "01001000")
     assert (await lookups.plan(again, "digest", "s", ["endereco"], event("iniciado"))).verdict == (
         "leads"
     )
     # A replica that sweeps at the same moment finds it taken care of.
-    assert await sweeper.sweep() == 0
+    assert await swept(sweeper) == 0
 
 
 async def test_a_lookup_that_was_planned_ends_at_its_deadline_with_what_there_is(
@@ -106,16 +120,17 @@ async def test_a_lookup_that_was_planned_ends_at_its_deadline_with_what_there_is
 ) -> None:
     await planned(lookups)
     clock.forward(59.9)
-    assert await sweeper.sweep() == 0
+    assert await swept(sweeper) == 0
     clock.forward(0.2)
-    assert await sweeper.sweep() == 1
+    assert await swept(sweeper) == 1
     view = await lookups.view(TASK)
     assert view is not None
     assert view.status == "SUCCESS"
     types = [msgspec.json.decode(body)["tipo"] for body in view.events]
     assert types == ["iniciado", "endereco", "analysis", "completo"]
+    await lookups.settled(TASK)
     clock.forward(3600)
-    assert await sweeper.sweep() == 0
+    assert await swept(sweeper) == 0
 
 
 async def test_a_lookup_that_was_accepted_and_never_planned_ends_at_its_deadline_too(
@@ -124,7 +139,7 @@ async def test_a_lookup_that_was_accepted_and_never_planned_ends_at_its_deadline
     """Its message was lost or buried, or nobody has been there to take it."""
     await lookups.accept(TASK, 60, origin="tests", kind="cep")
     clock.forward(61)
-    assert await sweeper.sweep() == 1
+    assert await swept(sweeper) == 1
     view = await lookups.view(TASK)
     assert view is not None
     [end] = map(msgspec.json.decode, view.events)
@@ -138,9 +153,9 @@ async def test_a_sweeper_that_died_over_a_deadline_is_followed_by_another_in_tim
     await planned(lookups)
     clock.forward(60.1)
     assert await lookups.overdue("deadlines", 0) == [TASK]
-    assert await sweeper.sweep() == 0
+    assert await swept(sweeper) == 0
     clock.forward(3.1)
-    assert await sweeper.sweep() == 1
+    assert await swept(sweeper) == 1
 
 
 async def test_nothing_is_sent_for_a_lookup_that_began_or_ended(
@@ -151,7 +166,7 @@ async def test_nothing_is_sent_for_a_lookup_that_began_or_ended(
     flight = await planned(lookups)
     await lookups.record(flight, "end", event("completo"))
     clock.forward(3600)
-    assert await sweeper.sweep() == 0
+    assert await swept(sweeper) == 0
     kept = await store.hash(f"consulta:lookup:{TASK}")
     assert kept
     assert b"01001000" not in b"".join(kept.values())
@@ -168,21 +183,76 @@ async def test_without_a_broker_what_is_overdue_ends_all_the_same_and_is_told_af
     """A stream finds the end in the log, whether or not a broker can tell it."""
     await planned(lookups)
     clock.forward(61)
-    with monkeypatch.context() as away:
-        away.setattr(Bus, "is_up", False)
-        with pytest.raises(BusUnavailable):
-            await sweeper.sweep()
+    heard, failed = list[str](), asyncio.Event()
+
+    async def away(*_: Any) -> None:
+        failed.set()
+        raise BusUnavailable("the test says so")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(bus, "event", away)
+        assert await swept(sweeper) == 1
+        await told(sweeper, failed)
     view = await lookups.view(TASK)
     assert view is not None
     assert view.status == "SUCCESS"
-    told: list[str] = []
-    monkeypatch.setattr(bus, "event", _noted(told))
-    clock.forward(3.1)
-    assert await sweeper.sweep() == 1
-    assert told == [
-        f"tests.{TASK}.{name}" for name in ("iniciado", "endereco", "analysis", "completo")
-    ]
-    assert await store.redis.zcard("consulta:deadlines") == 0
+    # Whoever looks a little later tells all of it.
+    settled = asyncio.Event()
+
+    async def event(key: str, _: bytes) -> None:
+        heard.append(key.rpartition(".")[2])
+        if heard[-1] == "completo":
+            settled.set()
+
+    monkeypatch.setattr(bus, "event", event)
+    assert await swept(sweeper) == 0
+    clock.forward(16)
+    assert await swept(sweeper) == 1
+    await told(sweeper, settled)
+    assert heard == ["iniciado", "endereco", "analysis", "completo"]
+
+
+async def test_with_the_memory_full_what_is_overdue_ends_all_the_same(
+    store: Store, lookups: Lookups, sweeper: Sweeper, clock: Clock
+) -> None:
+    await planned(lookups)
+    clock.forward(61)
+    await store.redis.config_set("maxmemory", "1")
+    try:
+        with pytest.raises(StoreUnavailable):
+            await store.do("SET", "consulta:more", "of it")
+        assert await swept(sweeper) == 1
+    finally:
+        await store.redis.config_set("maxmemory", "0")
+    view = await lookups.view(TASK)
+    assert view is not None
+    assert view.status == "SUCCESS"
+
+
+async def test_nothing_is_noted_of_a_delay_for_a_lookup_that_ended_meanwhile(
+    store: Store, lookups: Lookups, sweeper: Sweeper, clock: Clock
+) -> None:
+    asked = request(atraso=30)
+    first = started("cep", ["endereco"])
+    plan = await lookups.plan(asked, "digest", "s", ["endereco"], first)
+    _, flight = await lookups.leave(TASK)
+    await lookups.record(flight, "end", event("error"))
+    await lookups.schedule(asked, plan.deadline - asked.deadline)
+    assert b"01001000" not in b"".join((await store.hash(f"consulta:lookup:{TASK}")).values())
+    await lookups.schedule(request(task_id=OTHER), plan.deadline)
+    assert not await store.redis.exists(f"consulta:lookup:{OTHER}")
+    assert await store.redis.zcard("consulta:scheduled") == 0
+
+
+async def test_what_a_version_put_off_that_told_no_deadline_does_not_wait_twice(
+    bus: Bus, store: Store, lookups: Lookups, sweeper: Sweeper, clock: Clock
+) -> None:
+    await lookups.accept(TASK, 120, origin="tests", kind="cep")
+    await store.redis.hdel(f"consulta:lookup:{TASK}", "deadline")
+    await lookups.schedule(request(atraso=30), clock.ms / 1000 + 30)
+    clock.forward(34)
+    assert await swept(sweeper) == 1
+    assert (await taken(bus, REQUESTED)).delay == 0
 
 
 async def test_one_lookup_that_cannot_be_ended_keeps_no_other_waiting(
@@ -193,14 +263,7 @@ async def test_one_lookup_that_cannot_be_ended_keeps_no_other_waiting(
     await store.redis.delete("consulta:lookup:broken")
     await store.redis.set("consulta:lookup:broken", "no hash")
     clock.forward(61)
-    assert await sweeper.sweep() == 2
+    assert await swept(sweeper) == 2
     view = await lookups.view(TASK)
     assert view is not None
     assert view.ended
-
-
-def _noted(told: list[str]) -> Any:
-    async def event(key: str, _: bytes) -> None:
-        told.append(key)
-
-    return event

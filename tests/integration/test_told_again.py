@@ -161,3 +161,33 @@ async def test_a_good_request_that_could_not_be_planned_ends_with_an_error(store
     request = Requested(identifier="01001000", kind="cep", task_id=TASK, origin="billing")
     await handlers.on_dead(REQUESTED, encode(request), "", "KeyError")
     assert bus.told == ["error"]
+
+
+async def test_a_result_that_comes_while_it_is_cancelled_is_the_end(
+    store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ending = endings(store, Away(""))
+    plan = await planned(ending.lookups)
+    leave = ending.lookups.leave
+
+    async def late(task: str) -> object:
+        left = await leave(task)
+        end = msgspec.structs.replace(started("cep", ["endereco"]), type="completo")
+        await ending.lookups.record(plan.flight, "end", end)
+        return left
+
+    monkeypatch.setattr(ending.lookups, "leave", late)
+    assert not await ending.refuse(TASK, "cancelado")
+    view = await ending.lookups.view(TASK)
+    assert view is not None
+    assert view.status == "SUCCESS"
+
+
+async def test_a_lookup_that_is_cancelled_is_revoked(store: Store) -> None:
+    bus = Away("error")
+    ending = endings(store, bus)
+    await planned(ending.lookups)
+    await _twice(lambda: ending.refuse(TASK, "cancelado"))
+    view = await ending.lookups.view(TASK)
+    assert view is not None
+    assert view.status == "REVOKED"

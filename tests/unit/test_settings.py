@@ -129,3 +129,16 @@ def test_what_is_made_for_local_use_is_long_enough_for_other_machines_too(tmp_pa
         assert len(settings.cache_secret.reveal()) >= 32
     again = for_run({}, urls, tmp_path).env
     assert again["CACHE_SECRET"] == (tmp_path / "cache_secret").read_text()
+
+
+def test_a_gateway_with_keys_is_for_others_and_needs_a_secret_of_its_own() -> None:
+    with pytest.raises(InvalidSetting, match="CACHE_SECRET: not set, and API_KEYS_FILE"):
+        load(gateway.settings.Settings, {"API_KEYS_FILE": "keys.json"})
+    load(gateway.settings.Settings, {"API_KEYS_FILE": "keys.json", "CACHE_SECRET": LONG})
+
+
+@pytest.mark.parametrize("url", ["guest:s3cret@rabbit:5672", "amqp:/guest:s3cret@rabbit"])
+def test_what_was_meant_as_a_url_is_not_shown_either(url: str) -> None:
+    with pytest.raises(InvalidSetting) as error:
+        load(Common, {"AMQP_URL": url})
+    assert "s3cret" not in str(error.value)
