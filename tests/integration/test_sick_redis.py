@@ -117,7 +117,7 @@ async def test_whoever_writes_hears_of_an_outage(stand: Stand, illness: str) -> 
         for write in (
             store.run("job_missed", ["job"], 1),
             store.do("SET", "key", 1),
-            stand.service[LOOKUPS].discard("task"),
+            stand.service[LOOKUPS].accept("task", 60),
             stand.service[CACHE].raise_version(),
         ):
             with pytest.raises(StoreUnavailable):
