@@ -27,14 +27,16 @@ async def declare_dead(channel: AbstractChannel, *names: str) -> None:
     connection = (await channel.get_underlay_channel()).connection
     unbounded = []
     beside = await connection.channel()
-    for name in names:
-        if beside.is_closed:
-            beside = await connection.channel()
-        try:
-            await beside.queue_declare(name, durable=True, arguments=BOUNDS)
-        except ChannelPreconditionFailed:
-            unbounded.append(name)
-    await beside.close()
+    try:
+        for name in names:
+            if beside.is_closed:
+                beside = await connection.channel()
+            try:
+                await beside.queue_declare(name, durable=True, arguments=BOUNDS)
+            except ChannelPreconditionFailed:
+                unbounded.append(name)
+    finally:
+        await beside.close()
     _tell([name for name in unbounded if name not in _told])
 
 
