@@ -20,7 +20,7 @@ from shared.errors import BusRefused, BusUnavailable
 from shared.inspector import Inspector
 from shared.link import Link, Setup, settle
 from shared.messages import encode
-from shared.refusals import is_lost, reason
+from shared.refusals import Door, is_lost, reason
 from shared.tasks import is_cancelled
 from shared.topology import EVENTS, LOOKUPS, Queue, declare, delay_route
 
@@ -49,6 +49,7 @@ class Bus:
         self._queues = queues
         self._refusal: BusRefused | None = None
         self._refused = asyncio.Event()
+        self._door = Door()
         self._publisher = self._link("publish", self._declare, confirms=True)
         self._inspector = Inspector(self._link("inspect", _nothing))
         self._confirms = Confirms()
@@ -106,7 +107,12 @@ class Bus:
 
     def _link(self, name: str, setup: Setup, *, confirms: bool = False) -> Link:
         return Link(
-            self._url, f"{self._name} {name}", setup, confirms=confirms, on_refused=self._refuse
+            self._url,
+            f"{self._name} {name}",
+            setup,
+            confirms=confirms,
+            on_refused=self._refuse,
+            door=self._door,
         )
 
     def link(self, name: str, setup: Setup) -> Link:
