@@ -44,7 +44,8 @@ def _tell(names: list[str]) -> None:
     if names:
         log.warning(
             "dead queues made without bounds, used as they are: %s; import "
-            "deploy/rabbitmq/definitions.json, or delete them once they are empty",
+            "deploy/rabbitmq/definitions.json, or delete them after the last 0.1.0 is gone and "
+            "once they are empty",
             ", ".join(names),
         )
         _told.update(names)
