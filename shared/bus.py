@@ -4,27 +4,33 @@ With `link`, `consumer`, `intake` and `topology` this is all that knows aio-pika
 """
 
 import asyncio
+import logging
 from collections.abc import Awaitable, Callable
 from typing import Final, Protocol
 from uuid import uuid4
 
 from aio_pika import DeliveryMode, Message
 from aio_pika.abc import AbstractChannel, AbstractIncomingMessage, HeadersType
+from aio_pika.exceptions import PublishError
 from msgspec import Struct
 
 from shared.confirms import Confirms
 from shared.domain.trace import TRACE, carried
 from shared.errors import BusRefused, BusUnavailable
 from shared.inspector import Inspector
-from shared.link import Link, Setup
+from shared.link import Link, Setup, settle
 from shared.messages import encode
-from shared.refusals import is_lost
+from shared.refusals import Door, is_lost, reason
 from shared.tasks import is_cancelled
 from shared.topology import EVENTS, LOOKUPS, Queue, declare, delay_route
+
+log = logging.getLogger(__name__)
 
 CONFIRM_TIMEOUT: Final = 10.0
 # Events a listener may have waiting at the broker; the oldest go first.
 MAX_BACKLOG: Final = 100_000
+# Seconds from one declaration after a message came back to the next.
+DECLARE_AGAIN_S: Final = 5.0
 
 OnDead = Callable[[Queue, bytes, str, str], Awaitable[None]]
 
@@ -43,9 +49,12 @@ class Bus:
         self._queues = queues
         self._refusal: BusRefused | None = None
         self._refused = asyncio.Event()
+        self._door = Door()
         self._publisher = self._link("publish", self._declare, confirms=True)
         self._inspector = Inspector(self._link("inspect", _nothing))
         self._confirms = Confirms()
+        # When everything may be declared again, by the loop's clock.
+        self._next_declaration = 0.0
         self._consumers: list[Drains] = []
         self._links: list[Link] = []
         # Called before a message is buried, with its queue, body, task_id or "", and reason.
@@ -98,7 +107,12 @@ class Bus:
 
     def _link(self, name: str, setup: Setup, *, confirms: bool = False) -> Link:
         return Link(
-            self._url, f"{self._name} {name}", setup, confirms=confirms, on_refused=self._refuse
+            self._url,
+            f"{self._name} {name}",
+            setup,
+            confirms=confirms,
+            on_refused=self._refuse,
+            door=self._door,
         )
 
     def link(self, name: str, setup: Setup) -> Link:
@@ -208,7 +222,30 @@ class Bus:
             # A connection that ends cancels what waits on it, though nobody wants it cancelled.
             if is_cancelled() or not is_lost(error, channel):
                 raise
+            if isinstance(error, PublishError):
+                await self._declare_again()
+                raise BusUnavailable(f"no queue took a message to {exchange}") from None
             raise BusUnavailable(f"RabbitMQ did not confirm ({type(error).__name__})") from None
+
+    async def _declare_again(self) -> None:
+        """Make anew what was deleted, for whoever tries again: no dead queue and no delay has a
+        consumer that would notice. Beside what is published, since a refusal closes the channel.
+        """
+        now = asyncio.get_running_loop().time()
+        if now < self._next_declaration:
+            return
+        self._next_declaration = now + DECLARE_AGAIN_S
+        try:
+            channel = await self._publisher.further(CONFIRM_TIMEOUT)
+            try:
+                await self._declare(channel)
+            finally:
+                await settle(channel.close)
+        except (Exception, asyncio.CancelledError) as error:
+            # The connection may end meanwhile as well, in any exception at all.
+            if is_cancelled():
+                raise
+            log.warning("could not declare again: %s", reason(error))
 
 
 async def _nothing(_: AbstractChannel) -> None:

@@ -27,14 +27,16 @@ async def declare_dead(channel: AbstractChannel, *names: str) -> None:
     connection = (await channel.get_underlay_channel()).connection
     unbounded = []
     beside = await connection.channel()
-    for name in names:
-        if beside.is_closed:
-            beside = await connection.channel()
-        try:
-            await beside.queue_declare(name, durable=True, arguments=BOUNDS)
-        except ChannelPreconditionFailed:
-            unbounded.append(name)
-    await beside.close()
+    try:
+        for name in names:
+            if beside.is_closed:
+                beside = await connection.channel()
+            try:
+                await beside.queue_declare(name, durable=True, arguments=BOUNDS)
+            except ChannelPreconditionFailed:
+                unbounded.append(name)
+    finally:
+        await beside.close()
     _tell([name for name in unbounded if name not in _told])
 
 
@@ -42,7 +44,8 @@ def _tell(names: list[str]) -> None:
     if names:
         log.warning(
             "dead queues made without bounds, used as they are: %s; import "
-            "deploy/rabbitmq/definitions.json, or delete them once they are empty",
+            "deploy/rabbitmq/definitions.json, or delete them after the last 0.1.0 is gone and "
+            "once they are empty",
             ", ".join(names),
         )
         _told.update(names)

@@ -18,11 +18,11 @@ of processor time and then a wait: messages a second, and after how many ms an u
 """
 
 import asyncio
-import contextlib
 import logging
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Coroutine
 from contextlib import suppress
+from functools import partial
 from typing import Any
 
 from aio_pika.abc import AbstractChannel, AbstractIncomingMessage, AbstractQueue
@@ -100,18 +100,17 @@ class Intake:
 
     async def _doorbell(self, queue: AbstractQueue) -> None:
         """Return when there is a message, which keeps its place in the queue if it has to wait."""
-        rang: asyncio.Future[AbstractIncomingMessage] = asyncio.get_running_loop().create_future()
+        rang: _Rang = asyncio.get_running_loop().create_future()
 
-        async def ring(incoming: AbstractIncomingMessage) -> None:
+        def stop() -> None:
             if not rang.done():
-                rang.set_result(incoming)
+                rang.set_result(None)
 
-        tag = await queue.consume(ring)
-        incoming = await rang
-        # In this order: with the prefetch used up, nothing more can come while it is cancelled.
-        await queue.cancel(tag)
+        incoming = await _whole(_first(queue, rang), stop)
+        if incoming is None:
+            return
         if self._limit:
-            await incoming.nack(requeue=True)
+            await asyncio.shield(answer(incoming, incoming.nack))
         else:
             # Nothing to wait for, not even a slot: there was one, and nobody else takes any.
             await self._slots.acquire()
@@ -127,13 +126,11 @@ class Intake:
         except BaseException:
             self._slots.release()
             if permit is not None:
-                # Should Redis be away as well, the lease gives it back.
-                with contextlib.suppress(StoreUnavailable):
-                    await asyncio.shield(self._limiter.settle(permit))
+                await asyncio.shield(self._settle(permit))
             raise
         if incoming is None:
             self._slots.release()
-            await self._limiter.settle(permit)
+            await self._settle(permit)
             return False
         self._start(incoming, permit)
         return True
@@ -178,24 +175,59 @@ class Intake:
             await Disposal(self._bus, self._queue, handler).see_through(incoming)
         finally:
             self._slots.release()
-            try:
-                await self._limiter.settle(permit)
-            except StoreUnavailable:
-                # It expires by its lease, which is the safe side.
-                log.warning("permit not settled", extra={"queue": self._queue.name})
+            await self._settle(permit)
             if not permit.used:
                 self._returned.set()
 
+    async def _settle(self, permit: Permit) -> None:
+        try:
+            await self._limiter.settle(permit)
+        except StoreUnavailable:
+            # It expires by its lease, which is the safe side.
+            log.warning("permit not settled", extra={"queue": self._queue.name})
 
-async def _get(queue: AbstractQueue) -> AbstractIncomingMessage | None:
-    """The first message. To cancel a `basic.get` closes the channel, and what is in hand could not
-    be answered any more: so it is let come, and given back. For the same reason no timeout.
+
+_Rang = asyncio.Future[AbstractIncomingMessage | None]
+
+
+async def _first(queue: AbstractQueue, rang: _Rang) -> AbstractIncomingMessage | None:
+    """Consume until a message comes, or None is put into `rang` instead."""
+
+    async def ring(incoming: AbstractIncomingMessage) -> None:
+        if rang.done():
+            # Too late: nobody waits for it here any more, but others may.
+            await answer(incoming, incoming.nack)
+        else:
+            rang.set_result(incoming)
+
+    tag = await queue.consume(ring)
+    incoming = await rang
+    # In this order: with the prefetch used up, nothing more can come while it is cancelled.
+    await settle(partial(queue.cancel, tag))
+    return incoming
+
+
+def _get(queue: AbstractQueue) -> Awaitable[AbstractIncomingMessage | None]:
+    """The first message, if there is one. Without a timeout, which would be a cancellation."""
+    return _whole(queue.get(fail=False, timeout=None))
+
+
+async def _whole(
+    getting: Coroutine[Any, Any, AbstractIncomingMessage | None],
+    stop: Callable[[], None] = lambda: None,
+) -> AbstractIncomingMessage | None:
+    """A message. To cancel a call to the broker closes the channel, and what is in hand could not
+    be answered any more: so it is let come, and given back.
+
+    Args:
+        stop: has it come soon, perhaps without a message.
     """
-    getting = asyncio.ensure_future(queue.get(fail=False, timeout=None))
+    task = asyncio.create_task(getting)
     try:
-        return await asyncio.shield(getting)
+        return await asyncio.shield(task)
     except asyncio.CancelledError:
-        if (incoming := await getting) is not None:
+        stop()
+        if (incoming := await task) is not None:
             await answer(incoming, incoming.nack)
         raise
 

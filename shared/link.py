@@ -18,7 +18,7 @@ from aio_pika.exceptions import ChannelInvalidStateError
 from aiormq.exceptions import AMQPChannelError, ChannelAccessRefused
 
 from shared.errors import BusRefused, BusUnavailable
-from shared.refusals import AWAY, reason, refusal
+from shared.refusals import AWAY, Door, reason, refusal
 from shared.tasks import is_cancelled
 
 log = logging.getLogger(__name__)
@@ -37,6 +37,7 @@ class Link:
         setup: makes of a fresh channel what it is for. What RabbitMQ refuses in it for good ends
             the link; whatever else fails in it is tried again.
         on_refused: called once, when the link has ended so.
+        door: shared by the links of a process to the same broker.
     """
 
     def __init__(
@@ -47,9 +48,10 @@ class Link:
         *,
         confirms: bool = False,
         on_refused: Callable[[BusRefused], None] | None = None,
+        door: Door | None = None,
     ) -> None:
         self._url, self._name, self._setup, self._confirms = url, name, setup, confirms
-        self._on_refused = on_refused
+        self._on_refused, self._door = on_refused, door or Door()
         self._connection: AbstractConnection | None = None
         self._channel: AbstractChannel | None = None
         self._refusal: BusRefused | None = None
@@ -116,10 +118,11 @@ class Link:
                 # nobody cancelled anything: taken at its word, this link would be down for ever.
                 if is_cancelled():
                     raise
-                if (refused := refusal(error, self._url)) is not None:
+                refused = refusal(error, self._url)
+                if refused is not None and self._door.is_for_good(error):
                     self._refuse(refused)
                     return
-                self._tell(error)
+                self._tell(refused or error)
             await asyncio.sleep(pause * random.uniform(0.5, 1.5))  # noqa: S311
             pause = min(pause * 2, LONGEST_PAUSE)
 
@@ -132,7 +135,7 @@ class Link:
     def _tell(self, error: BaseException) -> None:
         """Remember why there is no connection. Whoever watches the bus tells it, for all links."""
         self.trouble = reason(error)
-        if isinstance(error, (*AWAY, asyncio.CancelledError)):
+        if isinstance(error, (*AWAY, BusRefused, asyncio.CancelledError)):
             log.debug("no connection", extra={"link": self._name, "error": self.trouble})
         else:
             log.error("a set-up failed", extra={"link": self._name}, exc_info=error)
@@ -145,6 +148,7 @@ class Link:
             heartbeat=HEARTBEAT,
             client_properties={"connection_name": f"consulta {self._name}"},
         )
+        self._door.opened()
         async with connection:
             channel = await _channel(connection, confirms=self._confirms)
             ended: asyncio.Future[BaseException | None] = asyncio.Future()

@@ -336,6 +336,33 @@ async def test_a_consumer_that_stops_answers_for_all_it_has_in_hand(
     assert (await queue.declare()).message_count == number - handled
 
 
+async def test_a_consumer_that_stops_leaves_what_comes_then_to_others(
+    bus: Bus, channel: AbstractChannel, store: Store
+) -> None:
+    inside, gate = asyncio.Event(), asyncio.Event()
+
+    async def waiting(_: Note, __: Delivery, ___: Permit) -> None:
+        inside.set()
+        await gate.wait()
+
+    take(bus, NOTES, waiting, Limiter(store), Limit("test.notes"))
+    await bus.command(NOTES, Note("in hand"))
+    queue = await channel.get_queue(NOTES.name)
+    async with asyncio.timeout(PATIENCE):
+        await inside.wait()
+        # It rings again for the next one.
+        while not (await queue.declare()).consumer_count:
+            await asyncio.sleep(0)
+        draining = asyncio.create_task(bus.drain())
+        while (await queue.declare()).consumer_count:
+            await asyncio.sleep(0)
+        await bus.command(NOTES, Note("next"))
+        assert (await queue.declare()).message_count == 1
+        assert not draining.done()
+        gate.set()
+        await draining
+
+
 async def test_a_limited_queue_that_was_empty_wakes_for_each_message(
     bus: Bus, channel: AbstractChannel, store: Store
 ) -> None:

@@ -67,3 +67,5 @@ async def test_dead_queues_made_without_bounds_stay_in_use_and_are_named_once(
     assert len(lines) == 1
     assert all(name in lines[0] for name in DEAD_QUEUES)
     assert "deploy/rabbitmq/definitions.json" in lines[0]
+    # That one would be refused what is made anew.
+    assert "after the last 0.1.0 is gone" in lines[0]

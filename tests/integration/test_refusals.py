@@ -112,3 +112,24 @@ async def test_a_service_ends_with_the_line(arena: Arena, arenas: Arenas, tmp_pa
     assert last.startswith(f"consulta: AMQP_URL: {where(arenas)} has it already, and otherwise")
     assert "'analysis.requested'" in last
     assert arenas.rabbit.password not in process.stderr
+
+
+async def limit(arenas: Arenas, arena: Arena, connections: int) -> None:
+    """How many connections the virtual host takes; -1 for any number."""
+    vhost = arena.amqp_url.rpartition("/")[2]
+    await asyncio.to_thread(
+        subprocess.run,
+        [RABBITMQCTL, "set_vhost_limits", "-p", vhost, f'{{"max-connections": {connections}}}'],
+        env=arenas.rabbit.env, check=True, capture_output=True, timeout=60,
+    )  # fmt: skip
+
+
+async def test_a_limit_on_connections_is_waited_out(arena: Arena, arenas: Arenas) -> None:
+    await limit(arenas, arena, 0)
+    async with asyncio.timeout(PATIENCE), Bus(arena.amqp_url, "tests") as bus:
+        while not bus.trouble:
+            await asyncio.sleep(0)
+        assert bus.trouble.endswith("connection limit (0) is reached")
+        await limit(arenas, arena, -1)
+        await bus.declared()
+        assert bus.is_up
