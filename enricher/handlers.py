@@ -19,7 +19,7 @@ from enricher.reference import Reference, is_reference
 from shared import metrics
 from shared.consumer import Delivery, PutOff
 from shared.errors import StoreUnavailable, Unavailable, Undecodable
-from shared.flow.claims import Claims
+from shared.flow.claims import Claims, root
 from shared.identifiers import Kind
 from shared.limits import Limiter, Permit
 from shared.lookups import Lookups, Recorded
@@ -70,6 +70,11 @@ class Handlers:
         if claim.verdict == "drop":
             return
         order.priority = max(claim.priority, order.priority)
+        if claim.tried:
+            # Further than this one, if this one is from before: delivered again, or a newcomer's.
+            tried = decode(claim.tried, StageRequested)
+            order.inputs, order.numbers = tried.inputs, tried.numbers
+            order.attempts, order.tries = tried.attempts, tried.tries
         if claim.verdict != "go":
             await self.reporter.retell(order.flight)
         if claim.verdict == "repeat":
@@ -81,8 +86,15 @@ class Handlers:
                 try:
                     event = await self._do(order, asked + claim.left, permits)
                 except PutOff as later:
-                    queue = self.queue.name
-                    await self.claims.put_off(order.flight, self.stage, order.order, queue, later)
+                    again = decode(later.body or encode(order), StageRequested)
+                    await self.claims.put_off(
+                        order.flight,
+                        self.stage,
+                        order.order,
+                        self.queue.name,
+                        later.seconds,
+                        again,
+                    )
                     return
             try:
                 recorded = await self.reporter.report(order.flight, self.stage, event, counts=True)
@@ -150,7 +162,7 @@ class Handlers:
                 stage=self.stage,
                 kind=order.input_kind,
                 value=value,
-                request_id=order.order,
+                request_id=root(order.order),
                 purpose=order.purpose,
                 legal_basis=order.legal_basis,
             )
@@ -177,7 +189,7 @@ class Handlers:
                     tries=dict(permits.made),
                     numbers=[*order.numbers, *_numbers(answers)],
                 )
-                raise PutOff(later.seconds, encode(again), priority=order.priority) from None
+                raise PutOff(later.seconds, encode(again)) from None
             if isinstance(found, Failure):
                 return found
             answers.append(found)

@@ -19,12 +19,17 @@ from typing import Final
 from uuid import uuid4
 from weakref import WeakValueDictionary
 
+from msgspec.structs import replace
+
 from shared.consumer import LONGEST_REST, PutOff
 from shared.errors import StoreUnavailable
 from shared.lookups import CLAIMANTS, Claim, Lookups, active_key, flight_key, waiting_key
+from shared.messages import AnalysisRequested, StageRequested, encode
 from shared.store import Store
 
 log = logging.getLogger(__name__)
+
+Putable = StageRequested | AnalysisRequested
 
 BEAT_S: Final = 1.0
 # When to look again at an order that another process has in hand.
@@ -61,17 +66,23 @@ class Claims:
             raise PutOff(BUSY_S)
         return claim
 
-    async def put_off(self, flight: str, step: str, order: str, queue: str, later: PutOff) -> None:
+    async def put_off(
+        self, flight: str, step: str, order: str, queue: str, seconds: float, again: Putable
+    ) -> None:
         """Give a claim back, and put its order off; unless there is nothing to come back for.
 
+        Args:
+            again: the order as it is to come back; it is given an identity of its own.
+
         Raises:
-            PutOff: `later`.
+            PutOff: it comes back about `seconds` later.
         """
         keys = [flight_key(flight), waiting_key(queue), active_key(queue)]
-        micros = round(min(later.seconds, LONGEST_REST) * 1e6)
-        body = later.body or b""
-        if await self._store.run("unclaim", keys, step, order, flight, micros, body):
-            raise later
+        micros = round(min(seconds, LONGEST_REST) * 1e6)
+        name = f"{root(order)}.{uuid4().hex}"
+        body = encode(replace(again, order=name))
+        if await self._store.run("unclaim", keys, step, order, flight, micros, name, body):
+            raise PutOff(seconds, body, priority=again.priority)
 
     async def mark(self, flight: str, step: str, provider: str) -> bool:
         """Note that a provider which bills is about to be called.
@@ -103,6 +114,11 @@ class Claims:
 
     async def _leave(self) -> None:
         await self._store.do("ZREM", CLAIMANTS, self._instance)
+
+
+def root(order: str) -> str:
+    """The identity an order had before it was put off, the same however often it was."""
+    return order.partition(".")[0]
 
 
 def _billed(step: str, provider: str) -> str:

@@ -7,6 +7,7 @@ from uuid import uuid4
 import pytest
 from aiohttp import ClientSession
 from aiohttp.test_utils import TestServer
+from msgspec import structs
 
 from analyzer.handlers import Handlers as Analyzing
 from enricher.http import session
@@ -19,7 +20,7 @@ from shared.flow.claims import Claims
 from shared.flow.ending import Endings
 from shared.flow.freshness import Freshness
 from shared.limits import LEASE, Limit, Limiter, Permit
-from shared.lookups import PATIENCE, Lookups, active_key, waiting_key
+from shared.lookups import PATIENCE, Lookups, active_key, flight_key, waiting_key
 from shared.messages import AnalysisRequested, Attempt, Event, StageRequested, decode, decode_event
 from shared.settings import Secret, load
 from shared.store import Store
@@ -91,10 +92,13 @@ async def test_it_goes_on_where_it_was_once_the_quota_is_free(
     assert await store.do("ZCARD", active_key(QUEUE)) == 0
     assert await store.do("ZCARD", waiting_key(QUEUE)) == 1
 
-    assert await handle(enricher, again) == again
-    await store.redis.delete("consulta:permits:viacep")
     tried = enricher.tries["opencep"]
-    assert await handle(enricher, again) is None
+    later = await handle(enricher, again)
+    assert later is not None
+    # Another order, in all else the same.
+    assert structs.replace(later, order=again.order) == again
+    await store.redis.delete("consulta:permits:viacep")
+    assert await handle(enricher, later) is None
     told = await outcome(enricher, order.flight)
     assert (told.outcome, told.source) == ("ok", "viacep")
     assert told.attempts == again.attempts
@@ -125,11 +129,49 @@ async def test_an_urgent_asker_s_order_goes_in_its_place(store: Store, enricher:
     order = await enricher.ordered(KNOWN["cep"])
     again = await handle(enricher, order)
     assert again is not None
+    tried = enricher.tries["opencep"]
     await store.redis.delete("consulta:permits:viacep")
     order.order = uuid4().hex
     assert await handle(enricher, order) is None
-    assert (await outcome(enricher, order.flight)).outcome == "ok"
+    told = await outcome(enricher, order.flight)
+    assert (told.outcome, told.attempts) == ("ok", again.attempts)
+    assert enricher.tries["opencep"] == tried
     assert await handle(enricher, again) is None
+
+
+async def test_one_that_is_delivered_again_goes_on_where_it_was_and_alone(
+    store: Store, enricher: Enricher
+) -> None:
+    order = await enricher.ordered(KNOWN["cep"])
+    published = await handle(enricher, order)
+    assert published is not None
+    tried = enricher.tries["opencep"]
+    # Its ack got lost.
+    again = await handle(enricher, order)
+    assert again is not None
+    assert again.attempts == published.attempts
+    assert enricher.tries["opencep"] == tried
+    # Of the two copies one is left: this one ends here, and is not put off.
+    assert await handle(enricher, published) is None
+    assert enricher.tries["viacep"] == 0
+    await store.redis.delete("consulta:permits:viacep")
+    assert await handle(enricher, again) is None
+    assert (await outcome(enricher, order.flight)).source == "viacep"
+    assert enricher.tries == {"opencep": tried, "viacep": 1}
+
+
+async def test_one_whose_process_died_before_it_was_published_is_not_lost(
+    store: Store, enricher: Enricher
+) -> None:
+    order = await enricher.ordered(KNOWN["cep"])
+    again = await handle(enricher, order)
+    assert again is not None
+    assert await handle(enricher, again) is not None
+    await store.redis.delete("consulta:permits:viacep")
+    # What it was put off as never came to the queue.
+    assert await handle(enricher, again) is None
+    assert (await outcome(enricher, order.flight)).source == "viacep"
+    assert not await store.redis.hexists(flight_key(order.flight), "tried:endereco")
 
 
 async def test_while_it_is_away_nobody_overtakes_it_and_nobody_waits_behind_it(
