@@ -121,7 +121,9 @@ class Handlers:
             first,
             on_wait=lambda wait: self.orders.waits(order.flight, self.stage, wait),
             mark=lambda provider: self.claims.mark(order.flight, self.stage, provider),
-            unmark=lambda provider: self.claims.unmark(order.flight, self.stage, provider),
+            unmark=lambda provider, mark: self.claims.unmark(
+                order.flight, self.stage, provider, mark
+            ),
             made=Counter(order.tries),
         )
 

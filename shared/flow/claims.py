@@ -34,6 +34,8 @@ Putable = StageRequested | AnalysisRequested
 BEAT_S: Final = 1.0
 # When to look again at an order that another process has in hand.
 BUSY_S: Final = 2.0
+# Marks to keep through an outage: more than there are orders in hand.
+UNUSED: Final = 1000
 
 
 class Claims:
@@ -43,6 +45,8 @@ class Claims:
         self._store, self._lookups = store, lookups
         self._instance = uuid4().hex
         self._in_hand: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
+        # By flight and field.
+        self._unused: dict[tuple[str, str], str] = {}
 
     def has(self, order: str) -> bool:
         """Whether this process has an order in hand."""
@@ -84,18 +88,35 @@ class Claims:
         if await self._store.run("unclaim", keys, step, order, flight, micros, name, body):
             raise PutOff(seconds, body, priority=again.priority)
 
-    async def mark(self, flight: str, step: str, provider: str) -> bool:
+    async def mark(self, flight: str, step: str, provider: str) -> str:
         """Note that a provider which bills is about to be called.
 
-        Returns False if that was noted before: it may have been carried out, by a process that
-        died, or nobody waits for the answer any more.
+        Returns the call's mark, or none if another's was there before: it may have been carried
+        out, by a process that died, or nobody waits for the answer any more.
         """
-        field = _billed(step, provider)
-        return bool(await self._store.run("mark", [flight_key(flight)], field))
+        key, field = flight_key(flight), f"billed:{step}:{provider}"
+        mark = self._unused.pop((key, field), "") or uuid4().hex
+        try:
+            return mark if await self._store.run("mark", [key], field, mark) else ""
+        except BaseException:
+            self._keep(key, field, mark)
+            raise
 
-    async def unmark(self, flight: str, step: str, provider: str) -> None:
-        """Note that it did not carry out what it was asked for."""
-        await self._store.do("HDEL", flight_key(flight), _billed(step, provider))
+    async def unmark(self, flight: str, step: str, provider: str, mark: str) -> None:
+        """Note that it did not carry out what it was asked for by the call of this mark."""
+        key, field = flight_key(flight), f"billed:{step}:{provider}"
+        try:
+            await self._store.run("unmark", [key], field, mark)
+        except BaseException:
+            self._keep(key, field, mark)
+            raise
+
+    def _keep(self, key: str, field: str, mark: str) -> None:
+        """Have the next call made by a mark that may stand though nothing was carried out."""
+        self._unused[key, field] = mark
+        if len(self._unused) > UNUSED:
+            # Of the oldest: it is taken for a call that was made, which is the safe side.
+            del self._unused[next(iter(self._unused))]
 
     async def beat(self) -> None:
         """Say once that this process lives."""
@@ -119,7 +140,3 @@ class Claims:
 def root(order: str) -> str:
     """The identity an order had before it was put off, the same however often it was."""
     return order.partition(".")[0]
-
-
-def _billed(step: str, provider: str) -> str:
-    return f"billed:{step}:{provider}"
