@@ -1,5 +1,6 @@
 """What an enricher does with each message."""
 
+import asyncio
 import time
 from collections import Counter
 from collections.abc import Mapping
@@ -22,7 +23,7 @@ from shared.errors import StoreUnavailable, Unavailable, Undecodable
 from shared.flow.claims import Claims, root
 from shared.identifiers import Kind
 from shared.limits import Limiter, Permit
-from shared.lookups import Lookups, Recorded
+from shared.lookups import Claim, Lookups, Recorded
 from shared.messages import Event, Outcome, Stage, StageRequested, decode, decode_event, encode, now
 from shared.orders import Orders
 from shared.records import Phone, Phones
@@ -66,6 +67,20 @@ class Handlers:
     async def _carry_out(self, order: StageRequested, permit: Permit) -> None:
         asked = time.monotonic()
         claim = await self.claims.claim(order.flight, self.stage, order.order, self.queue.name)
+        try:
+            await self._claimed(order, permit, claim, asked + claim.left)
+        except PutOff:
+            raise
+        except BaseException:
+            # Done again here or, should this message come back by another way, elsewhere.
+            await asyncio.shield(self.claims.give_up(order.flight, self.stage, order.order))
+            raise
+
+    async def _claimed(
+        self, order: StageRequested, permit: Permit, claim: Claim, deadline: float
+    ) -> None:
+        if claim.verdict in {"drop", "repeat"}:
+            self.unrecorded.pop(order.order, None)
         await self.orders.hurry(self.queue, claim.overdue)
         if claim.verdict == "drop":
             return
@@ -84,7 +99,7 @@ class Handlers:
             if event is None:
                 permits = self._permits(order, permit)
                 try:
-                    event = await self._do(order, asked + claim.left, permits)
+                    event = await self._do(order, deadline, permits)
                 except PutOff as later:
                     again = decode(later.body or encode(order), StageRequested)
                     await self.claims.put_off(
@@ -99,11 +114,17 @@ class Handlers:
             try:
                 recorded = await self.reporter.report(order.flight, self.stage, event, counts=True)
             except Unavailable:
-                self.unrecorded[order.order] = event
+                self._keep(order.order, event, deadline)
                 raise
             if recorded.verdict == "new":
                 self._count(event)
         await self._go_on(order, recorded)
+
+    def _keep(self, order: str, event: Event, deadline: float) -> None:
+        self.unrecorded[order] = event
+        # Nobody has any use for it once its flight is over.
+        left = max(0.0, deadline - time.monotonic())
+        asyncio.get_running_loop().call_later(left, self.unrecorded.pop, order, None)
 
     async def on_dead(self, queue: Queue, body: bytes, _: str, __: str) -> None:
         """An order that cannot be done must not leave its lookup waiting."""

@@ -34,6 +34,8 @@ Putable = StageRequested | AnalysisRequested
 BEAT_S: Final = 1.0
 # When to look again at an order that another process has in hand.
 BUSY_S: Final = 2.0
+# How long (s) what comes again waits for the first here, before it makes room for others.
+IN_HAND: Final = 3.0
 # Marks to keep through an outage: more than there are orders in hand.
 UNUSED: Final = 1000
 
@@ -45,19 +47,33 @@ class Claims:
         self._store, self._lookups = store, lookups
         self._instance = uuid4().hex
         self._in_hand: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
+        # Flight, step and order of what this process may still be said to have in hand.
+        self._given_up: set[tuple[str, str, str]] = set()
         # By flight and field.
         self._unused: dict[tuple[str, str], str] = {}
 
     def has(self, order: str) -> bool:
         """Whether this process has an order in hand."""
-        return order in self._in_hand
+        lock = self._in_hand.get(order)
+        return lock is not None and lock.locked()
 
     @asynccontextmanager
     async def alone(self, order: str) -> AsyncIterator[None]:
-        """Have an order in hand, once whoever has it in hand here is done with it."""
+        """Have an order in hand, once whoever has it in hand here is done with it.
+
+        Raises:
+            PutOff: that takes long.
+        """
         lock = self._in_hand.setdefault(order, asyncio.Lock())
-        async with lock:
+        try:
+            async with asyncio.timeout(IN_HAND):
+                await lock.acquire()
+        except TimeoutError:
+            raise PutOff(BUSY_S) from None
+        try:
             yield
+        finally:
+            lock.release()
 
     async def claim(self, flight: str, step: str, order: str, queue: str) -> Claim:
         """Ask leave to carry out an order for one step of a flight.
@@ -65,10 +81,26 @@ class Claims:
         Raises:
             PutOff: another process is just doing so.
         """
-        claim = await self._lookups.claim(flight, step, order, queue, self._instance)
+        self._given_up.discard((flight, step, order))
+        try:
+            claim = await self._lookups.claim(flight, step, order, queue, self._instance)
+        except StoreUnavailable:
+            # It may be ours all the same.
+            self._given_up.add((flight, step, order))
+            raise
         if claim.verdict == "busy":
             raise PutOff(BUSY_S)
         return claim
+
+    async def give_up(self, flight: str, step: str, order: str) -> None:
+        """Let an order be taken up by whoever it comes to next: now, or once Redis is back."""
+        self._given_up.add((flight, step, order))
+        with suppress(StoreUnavailable):
+            await self._release(flight, step, order)
+
+    async def _release(self, flight: str, step: str, order: str) -> None:
+        await self._store.run("release", [flight_key(flight)], step, order, self._instance)
+        self._given_up.discard((flight, step, order))
 
     async def put_off(
         self, flight: str, step: str, order: str, queue: str, seconds: float, again: Putable
@@ -119,8 +151,17 @@ class Claims:
             del self._unused[next(iter(self._unused))]
 
     async def beat(self) -> None:
-        """Say once that this process lives."""
+        """Say once that this process lives, and what it has no longer in hand."""
         await self._store.run("beat", [CLAIMANTS], self._instance)
+        for given_up in tuple(self._given_up):
+            *_, order = given_up
+            if self.has(order):
+                continue
+            # Not while it is being claimed anew.
+            with suppress(PutOff):
+                async with self.alone(order):
+                    if given_up in self._given_up:
+                        await self._release(*given_up)
 
     async def run(self) -> None:
         """Beat until cancelled; then say that this process no longer has anything in hand."""

@@ -22,12 +22,14 @@ from shared.flow.freshness import Freshness
 from shared.limits import LEASE, Limit, Limiter, Permit
 from shared.lookups import PATIENCE, Lookups, active_key, flight_key, waiting_key
 from shared.messages import AnalysisRequested, Attempt, Event, StageRequested, decode, decode_event
+from shared.reporter import event
 from shared.settings import Secret, load
 from shared.store import Store
 from tests.contract.test_providers_on_simulator import KNOWN
 from tests.integration.enriching import Enricher, NoOrders, Quiet
 from tests.integration.test_ageing import waits
 from tests.integration.test_claims import flight
+from tests.queue.asker import eventually
 
 QUEUE = "stage.endereco"
 
@@ -201,6 +203,76 @@ async def test_what_was_found_out_when_redis_went_away_is_not_asked_for_again(
     assert await handle(enricher, order) is None
     assert (await outcome(enricher, order.flight)).outcome == "ok"
     assert enricher.tries == {"opencep": 1}
+
+
+@pytest.mark.parametrize("verdict", ["repeat", "drop", "too late"])
+async def test_nothing_is_kept_of_what_another_process_has_written_down(
+    store: Store,
+    server: TestServer,
+    http: ClientSession,
+    monkeypatch: pytest.MonkeyPatch,
+    verdict: str,
+) -> None:
+    enricher = Enricher(store, server, http, "endereco", "cep", ["opencep"])
+    enricher.prazo = 1.5 if verdict == "too late" else 60
+    order = await enricher.ordered(KNOWN["cep"])
+
+    async def away(*_: Any, **__: Any) -> None:
+        raise StoreUnavailable("the test says so")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(enricher.handlers.reporter, "report", away)
+        with pytest.raises(StoreUnavailable):
+            await handle(enricher, order)
+    assert len(enricher.handlers.unrecorded) == 1
+    if verdict == "repeat":
+        told = event("endereco", outcome="indisponivel")
+        await enricher.lookups.record(order.flight, "endereco", told, counts=True)
+    elif verdict == "drop":
+        await enricher.lookups.record(order.flight, "error", event("error"))
+    if verdict != "too late":
+        assert await handle(enricher, order) is None
+
+    async def gone() -> bool:
+        return not enricher.handlers.unrecorded
+
+    await eventually(gone)
+
+
+@pytest.mark.parametrize("failure", [StoreUnavailable("away"), ValueError("a fault of ours")])
+@pytest.mark.parametrize("is_away", [False, True])
+async def test_an_order_that_is_given_up_here_may_be_taken_up_elsewhere(
+    enricher: Enricher,
+    monkeypatch: pytest.MonkeyPatch,
+    store: Store,
+    failure: Exception,
+    is_away: bool,
+) -> None:
+    order = await enricher.ordered(KNOWN["cep"])
+    # Looked up on the way to something else.
+    order.kind = "cnpj"
+    claims, other = enricher.handlers.claims, Claims(store, enricher.lookups)
+    await claims.beat()
+
+    async def fails(_: str) -> None:
+        if is_away:
+            monkeypatch.setattr(store, "run", away)
+        raise failure
+
+    async def away(*_: Any) -> None:
+        raise StoreUnavailable("the test says so")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(enricher.handlers.reference, "address", fails)
+        with pytest.raises(type(failure)):
+            await handle(enricher, order)
+    monkeypatch.undo()
+    if is_away:
+        with pytest.raises(PutOff):
+            await other.claim(order.flight, "endereco", order.order, QUEUE)
+        await claims.beat()
+    claim = await other.claim(order.flight, "endereco", order.order, QUEUE)
+    assert claim.verdict == "resume"
 
 
 async def test_of_several_phones_those_found_are_not_looked_up_again(
