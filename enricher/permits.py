@@ -8,11 +8,12 @@ import asyncio
 import logging
 import time
 from collections import Counter
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Final
 
-from enricher.failures import AskedBefore, NotCalled, OutOfQuota, OutOfTime
+from enricher.failures import NO_ANSWER, AskedBefore, Failure, NotCalled, OutOfQuota, OutOfTime
 from enricher.providers.base import Provider
 from shared.consumer import PutOff
 from shared.errors import StoreUnavailable
@@ -96,8 +97,23 @@ class Permits:
                 raise StoreUnavailable("Redis took too long")
             self._marks[provider.name] = mark
         for permit in permits:
-            permit.used = True
+            permit.use()
         self.made[provider.name] += 1
+
+    @contextmanager
+    def answering(self, permits: list[Permit]) -> Iterator[None]:
+        """Around a call that is made: an answer, be it a refusal, says that it has arrived."""
+        is_answered = False
+        try:
+            yield
+            is_answered = True
+        except Failure as failure:
+            is_answered = not isinstance(failure, NO_ANSWER)
+            raise
+        finally:
+            if is_answered:
+                for permit in permits:
+                    permit.answered()
 
     async def refused(self, provider: Provider) -> None:
         """The call was made, and not carried out: it may be made again."""

@@ -43,7 +43,8 @@ class Extra:
 
             async def made() -> Result:
                 await permits.use(granted, self.provider)
-                return await function()
+                with permits.answering(granted):
+                    return await function()
 
             return await self.breaker.call(made)
         finally:

@@ -1,12 +1,15 @@
 """The permits of a stage's calls, on a real Redis and a clock of the test's own."""
 
+import asyncio
 import math
+from contextlib import suppress
 
 import pytest
 
+from enricher.failures import CutShort, Disconnected, NotFound, ServerError, TimedOut
 from enricher.permits import Permits
 from shared.errors import StoreUnavailable
-from shared.limits import LEASE, SLACK, Limit, Limiter, Permit
+from shared.limits import LEASE, SLACK, UNANSWERED, Limit, Limiter, Permit
 from shared.store import Store
 from tests.scripted import Scripted, forgotten, never_before
 
@@ -107,3 +110,30 @@ async def test_a_call_that_comes_too_late_for_its_permits_is_not_marked_as_made(
     with pytest.raises(StoreUnavailable):
         await permits.use(granted, provider)
     assert (marks, first.used) == (set(), False)
+
+
+@pytest.mark.parametrize(
+    ("outcome", "margin"),
+    [
+        (None, 0),
+        (ServerError("500"), 0),
+        (NotFound(), 0),
+        (TimedOut("late"), UNANSWERED),
+        (CutShort("late"), UNANSWERED),
+        (Disconnected("reset"), UNANSWERED),
+        (asyncio.CancelledError(), UNANSWERED),
+    ],
+)
+async def test_only_an_answer_says_that_a_call_has_arrived(
+    store: Store, outcome: BaseException | None, margin: float
+) -> None:
+    limiter, first = Limiter(store), Permit(LIMIT)
+    assert await limiter.acquire(first) == 0
+    permits = Permits(limiter, first, nothing, never_before, forgotten)
+    provider = Scripted()
+    granted = await permits.take(provider, by=math.inf, quota_by=0)
+    await permits.use(granted, provider)
+    with suppress(type(outcome) if outcome else ValueError), permits.answering(granted):
+        if outcome is not None:
+            raise outcome
+    assert first.margin == margin
