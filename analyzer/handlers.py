@@ -8,14 +8,14 @@ from typing import cast
 
 from analyzer.merge import analyze
 from shared.bus import Bus
-from shared.consumer import Delivery, PutOff
+from shared.consumer import Delivery
 from shared.errors import Undecodable
 from shared.flow.claims import Claims
 from shared.flow.ending import Endings
 from shared.identifiers import Kind
 from shared.limits import Limiter, Permit
 from shared.lookups import Lookups
-from shared.messages import STAGES, AnalysisRequested, Analyzed, decode, decode_event, encode
+from shared.messages import STAGES, AnalysisRequested, Analyzed, decode, decode_event
 from shared.orders import Orders
 from shared.reporter import Reporter, event
 from shared.topology import ANALYSIS, ANALYZED, Queue
@@ -46,9 +46,8 @@ class Handlers:
         if claim.verdict != "repeat":
             # Held through an outage, it may be too old to count.
             if wait := await self.limiter.renew(permit, 0):
-                later = PutOff(wait, encode(order))
                 await self.claims.put_off(
-                    order.flight, "analysis", order.order, ANALYSIS.name, later
+                    order.flight, "analysis", order.order, ANALYSIS.name, wait, order
                 )
                 return
             permit.used = True

@@ -200,7 +200,8 @@ class Guarded:
             async def fetch() -> Answer:
                 await permits.use(granted, self.provider)
                 try:
-                    return await self._in_time(self.provider.fetch(query), terms)
+                    with permits.answering(granted):
+                        return await self._in_time(self.provider.fetch(query), terms)
                 except StaleCredential as stale:
                     if renewed:
                         raise BadCredential("a fresh one is refused too") from stale

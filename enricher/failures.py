@@ -150,6 +150,9 @@ class Malformed(Outage):
 # Why a circuit is open because its provider said when to come back.
 PAUSES: Final = frozenset({RateLimited.reason, Unavailable.reason})
 
+# Calls that got no answer: nobody knows whether, or when, they arrived.
+NO_ANSWER: Final = (CutShort, TimedOut, Disconnected)
+
 
 def is_outage(outcome: Any) -> bool | None:
     """What a call's outcome, an answer or an error, proves of its provider; None if nothing.

@@ -1,5 +1,6 @@
 """What an enricher does with each message."""
 
+import asyncio
 import time
 from collections import Counter
 from collections.abc import Mapping
@@ -19,10 +20,10 @@ from enricher.reference import Reference, is_reference
 from shared import metrics
 from shared.consumer import Delivery, PutOff
 from shared.errors import StoreUnavailable, Unavailable, Undecodable
-from shared.flow.claims import Claims
+from shared.flow.claims import Claims, root
 from shared.identifiers import Kind
 from shared.limits import Limiter, Permit
-from shared.lookups import Lookups, Recorded
+from shared.lookups import Claim, Lookups, Recorded
 from shared.messages import Event, Outcome, Stage, StageRequested, decode, decode_event, encode, now
 from shared.orders import Orders
 from shared.records import Phone, Phones
@@ -66,10 +67,29 @@ class Handlers:
     async def _carry_out(self, order: StageRequested, permit: Permit) -> None:
         asked = time.monotonic()
         claim = await self.claims.claim(order.flight, self.stage, order.order, self.queue.name)
+        try:
+            await self._claimed(order, permit, claim, asked + claim.left)
+        except PutOff:
+            raise
+        except BaseException:
+            # Done again here or, should this message come back by another way, elsewhere.
+            await asyncio.shield(self.claims.give_up(order.flight, self.stage, order.order))
+            raise
+
+    async def _claimed(
+        self, order: StageRequested, permit: Permit, claim: Claim, deadline: float
+    ) -> None:
+        if claim.verdict in {"drop", "repeat"}:
+            self.unrecorded.pop(order.order, None)
         await self.orders.hurry(self.queue, claim.overdue)
         if claim.verdict == "drop":
             return
         order.priority = max(claim.priority, order.priority)
+        if claim.tried:
+            # Further than this one, if this one is from before: delivered again, or a newcomer's.
+            tried = decode(claim.tried, StageRequested)
+            order.inputs, order.numbers = tried.inputs, tried.numbers
+            order.attempts, order.tries = tried.attempts, tried.tries
         if claim.verdict != "go":
             await self.reporter.retell(order.flight)
         if claim.verdict == "repeat":
@@ -79,19 +99,32 @@ class Handlers:
             if event is None:
                 permits = self._permits(order, permit)
                 try:
-                    event = await self._do(order, asked + claim.left, permits)
+                    event = await self._do(order, deadline, permits)
                 except PutOff as later:
-                    queue = self.queue.name
-                    await self.claims.put_off(order.flight, self.stage, order.order, queue, later)
+                    again = decode(later.body or encode(order), StageRequested)
+                    await self.claims.put_off(
+                        order.flight,
+                        self.stage,
+                        order.order,
+                        self.queue.name,
+                        later.seconds,
+                        again,
+                    )
                     return
             try:
                 recorded = await self.reporter.report(order.flight, self.stage, event, counts=True)
             except Unavailable:
-                self.unrecorded[order.order] = event
+                self._keep(order.order, event, deadline)
                 raise
             if recorded.verdict == "new":
                 self._count(event)
         await self._go_on(order, recorded)
+
+    def _keep(self, order: str, event: Event, deadline: float) -> None:
+        self.unrecorded[order] = event
+        # Nobody has any use for it once its flight is over.
+        left = max(0.0, deadline - time.monotonic())
+        asyncio.get_running_loop().call_later(left, self.unrecorded.pop, order, None)
 
     async def on_dead(self, queue: Queue, body: bytes, _: str, __: str) -> None:
         """An order that cannot be done must not leave its lookup waiting."""
@@ -109,7 +142,9 @@ class Handlers:
             first,
             on_wait=lambda wait: self.orders.waits(order.flight, self.stage, wait),
             mark=lambda provider: self.claims.mark(order.flight, self.stage, provider),
-            unmark=lambda provider: self.claims.unmark(order.flight, self.stage, provider),
+            unmark=lambda provider, mark: self.claims.unmark(
+                order.flight, self.stage, provider, mark
+            ),
             made=Counter(order.tries),
         )
 
@@ -150,7 +185,7 @@ class Handlers:
                 stage=self.stage,
                 kind=order.input_kind,
                 value=value,
-                request_id=order.order,
+                request_id=root(order.order),
                 purpose=order.purpose,
                 legal_basis=order.legal_basis,
             )
@@ -177,7 +212,7 @@ class Handlers:
                     tries=dict(permits.made),
                     numbers=[*order.numbers, *_numbers(answers)],
                 )
-                raise PutOff(later.seconds, encode(again), priority=order.priority) from None
+                raise PutOff(later.seconds, encode(again)) from None
             if isinstance(found, Failure):
                 return found
             answers.append(found)

@@ -8,11 +8,12 @@ import asyncio
 import logging
 import time
 from collections import Counter
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Final
 
-from enricher.failures import AskedBefore, NotCalled, OutOfQuota, OutOfTime
+from enricher.failures import NO_ANSWER, AskedBefore, Failure, NotCalled, OutOfQuota, OutOfTime
 from enricher.providers.base import Provider
 from shared.consumer import PutOff
 from shared.errors import StoreUnavailable
@@ -25,6 +26,8 @@ IN_HAND: Final = 3.0
 # What an order may come back later than it was put off for: delays are of whole seconds, and the
 # more urgent come first.
 LATE: Final = 3.0
+# Seconds from taking a call's permits to the call: what lies between are a few words with Redis.
+AHEAD: Final = 5.0
 
 
 @dataclass
@@ -39,13 +42,17 @@ class Permits:
     first: Permit
     # Told the seconds a wait will take, before it begins.
     on_wait: Callable[[float], Awaitable[None]]
-    # Notes that this provider, which bills, is about to be called; False if that was so before.
-    mark: Callable[[str], Awaitable[bool]]
-    # That it said it has not done, nor billed, what it was asked for.
-    unmark: Callable[[str], Awaitable[None]]
+    # Notes that this provider, which bills, is about to be called; gives the call's mark, or none
+    # if that was so before.
+    mark: Callable[[str], Awaitable[str]]
+    # That the call of this mark was not made, or that it said it has not done, nor billed, what it
+    # was asked for.
+    unmark: Callable[[str, str], Awaitable[None]]
     clock: Callable[[], float] = time.monotonic
     # Calls so far by provider, those made before the order was put off included.
     made: Counter[str] = field(default_factory=Counter)
+    # Of the last call by provider.
+    _marks: dict[str, str] = field(default_factory=dict)
 
     async def take(self, provider: Provider, *, by: float, quota_by: float) -> list[Permit]:
         """The permits of one call: of the provider's credential, and of the queue.
@@ -64,7 +71,7 @@ class Permits:
         mine = Permit(self.first.limit) if self.first.used else self.first
         try:
             # While one is waited for the other grows old, be it the first, which waited already.
-            while not (self._last(provider, quota) and self._last(provider, mine)):
+            while not self._last(provider, quota, mine, ahead=AHEAD):
                 await self._wait(quota, provider, quota_by, OutOfQuota("no quota in time"))
                 await self._wait(mine, provider, by, OutOfTime("no permit in time"))
         except BaseException:
@@ -79,18 +86,39 @@ class Permits:
             AskedBefore: it may have been made, and billed, before; so it must not be made.
             StoreUnavailable: what lay between took so long that they no longer cover it.
         """
-        if provider.billed and not await self.mark(provider.name):
-            raise AskedBefore("may have been asked before")
         if not self._last(provider, *permits):
             raise StoreUnavailable("Redis took too long")
+        if provider.billed:
+            mark = await self.mark(provider.name)
+            if not mark:
+                raise AskedBefore("may have been asked before")
+            if not self._last(provider, *permits):
+                await self.unmark(provider.name, mark)
+                raise StoreUnavailable("Redis took too long")
+            self._marks[provider.name] = mark
         for permit in permits:
-            permit.used = True
+            permit.use()
         self.made[provider.name] += 1
+
+    @contextmanager
+    def answering(self, permits: list[Permit]) -> Iterator[None]:
+        """Around a call that is made: an answer, be it a refusal, says that it has arrived."""
+        is_answered = False
+        try:
+            yield
+            is_answered = True
+        except Failure as failure:
+            is_answered = not isinstance(failure, NO_ANSWER)
+            raise
+        finally:
+            if is_answered:
+                for permit in permits:
+                    permit.answered()
 
     async def refused(self, provider: Provider) -> None:
         """The call was made, and not carried out: it may be made again."""
-        if provider.billed:
-            await self.unmark(provider.name)
+        if mark := self._marks.pop(provider.name, ""):
+            await self.unmark(provider.name, mark)
 
     async def settle(self, *permits: Permit) -> None:
         """The call is over. The first permit is settled by whoever took the message."""
@@ -102,8 +130,8 @@ class Permits:
                     # It comes back by its lease: too late, which is the safe side.
                     log.warning("permit not settled", extra={"limit": permit.limit.name})
 
-    def _last(self, provider: Provider, *permits: Permit) -> bool:
-        return all(self.limiter.lasts(permit, provider.timeout) for permit in permits)
+    def _last(self, provider: Provider, *permits: Permit, ahead: float = 0.0) -> bool:
+        return all(self.limiter.lasts(permit, provider.timeout + ahead) for permit in permits)
 
     async def _wait(
         self, permit: Permit, provider: Provider, by: float, in_vain: NotCalled
@@ -111,7 +139,7 @@ class Permits:
         told, patience = False, self.clock() + IN_HAND
         while True:
             try:
-                wait = await self.limiter.renew(permit, provider.timeout)
+                wait = await self.limiter.renew(permit, provider.timeout + AHEAD)
             except StoreUnavailable:
                 wait = 1.0
             if not wait:

@@ -6,7 +6,11 @@ admits about twice its burst in the first window of a provider that counts per w
 Why it holds at the provider. A permit is granted at g, and its call arrives there at some a that
 nobody here can see, but for g <= a <= g + lease: a permit too old for its call to arrive within
 the lease is given back and taken anew (`lasts`, `renew`). It stands in the log at g + lease, and
-once the answer is in, at the moment of its settlement, s >= a. At a time t it counts if it stands
+once the answer is in, at the moment of its settlement, s >= a. A call that was given up without an
+answer (it took too long, another was faster, nobody waits any more, its connection broke) may still
+be on its way when it is settled. It arrives within UNANSWERED of that moment or never, as its
+connection is closed, and within its lease: so it is settled as of the earlier of the two, and
+again s >= a. At a time t it counts if it stands
 after t - W, for a window of length W. Suppose a window (x, x + W] held N + 1 arrivals, and let g be
 the last grant among them, so that x >= g - W. At that moment the N others had been granted, and
 each of them counted: those not settled stand at their lease's end >= a > x >= g - W, those settled
@@ -38,6 +42,8 @@ _WINDOW: Final = re.compile(r"(\d{1,9})/(\d{0,5})([a-z]+)")
 LEASE: Final = 40.0
 # What may pass between looking at a permit's age and the call: a word with Redis, and the network.
 SLACK: Final = 10.0
+# For how long the bytes of a call that was given up may still be on their way to the provider.
+UNANSWERED: Final = 2.0
 
 
 @dataclass(frozen=True)
@@ -98,6 +104,16 @@ class Permit:
     id: str = field(default_factory=lambda: uuid4().hex)
     used: bool = False
     until: float = -math.inf
+    # Seconds from its settlement until its call has arrived for certain, or never will.
+    margin: float = 0.0
+
+    def use(self) -> None:
+        """The call is made now."""
+        self.used, self.margin = True, UNANSWERED
+
+    def answered(self) -> None:
+        """The call was answered, so it has arrived."""
+        self.margin = 0.0
 
 
 class Limiter:
@@ -169,7 +185,8 @@ class Limiter:
         if not permit.limit:
             return
         if permit.used:
-            await self._store.run("settle", [permit.limit.key], self._clock(), permit.id)
+            margin = round(permit.margin * 1e6)
+            await self._store.run("settle", [permit.limit.key], self._clock(), permit.id, margin)
         else:
             await self._store.redis.zrem(permit.limit.key, permit.id)
             permit.until = -math.inf

@@ -6,7 +6,7 @@ flight has one or more askers, and each reads the same log under its own task_id
 position in the log is its `seq` for every one of them.
 
     consulta:lookup:{task}          hash: origin, tenant, kind, deadline, flight, ended …
-    consulta:flight:{id}            hash: wanted, left, deadline, claim:, by:, seq:<step>, ended …
+    consulta:flight:{id}            hash: wanted, left, claim:, by:, tried:, seq:<step>, ended …
     consulta:flight:{id}:log        list of events, without task_id and seq
     consulta:flight:{id}:askers     hash: task -> origin
     consulta:inflight:{subject}     the flight under way for a subject
@@ -67,13 +67,15 @@ class Plan:
 class Claim:
     """Whether an order may be carried out, and how many seconds its flight has left.
 
-    `overdue` is the order that others have overtaken too often, if there is one.
+    `overdue` is the order that others have overtaken too often, if there is one. `tried` is what
+    the step was put off as last, if it was: it says what has been found out so far.
     """
 
     verdict: Literal["go", "resume", "busy", "repeat", "drop"]
     left: float
     priority: int
     overdue: bytes = b""
+    tried: bytes = b""
 
 
 @dataclass(frozen=True)
@@ -244,10 +246,10 @@ class Lookups:
             instance: the process that asks.
         """
         keys = [flight_key(flight), waiting_key(queue), active_key(queue), _overtaken(queue)]
-        verdict, left, priority, overdue = await self._store.run(
+        verdict, left, priority, overdue, tried = await self._store.run(
             "claim", [*keys, CLAIMANTS], step, order, flight, PATIENCE, instance
         )
-        return Claim(verdict.decode(), int(left) / 1000, int(priority), overdue)
+        return Claim(verdict.decode(), int(left) / 1000, int(priority), overdue, tried)
 
     async def record(
         self, flight: str, step: str, event: Event | None, *, counts: bool = False

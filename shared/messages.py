@@ -97,7 +97,8 @@ class Requested(Lookup, kw_only=True, forbid_unknown_fields=False):
 class StageRequested(Struct, kw_only=True):
     """`stage.<name>`: do one stage of a flight.
 
-    `order` is the identity of this order over all its redeliveries. `inputs` are the values the
+    `order` is the identity of this order over all its redeliveries; one that was put off comes back
+    as another, whose identity begins with it and a dot. `inputs` are the values the
     stage looks up, of kind `input_kind`: the CEP a company's record told, say. `slip` names the
     stages to order once this one has ended.
 

@@ -54,12 +54,12 @@ async def always() -> bool:
     return True
 
 
-async def never_before(_: str) -> bool:
+async def never_before(_: str) -> str:
     """No provider that bills was called before."""
-    return True
+    return "mark"
 
 
-async def forgotten(_: str) -> None:
+async def forgotten(_: str, __: str) -> None:
     """Nor has this one been."""
 
 

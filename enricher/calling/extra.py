@@ -43,7 +43,8 @@ class Extra:
 
             async def made() -> Result:
                 await permits.use(granted, self.provider)
-                return await function()
+                with permits.answering(granted):
+                    return await function()
 
             return await self.breaker.call(made)
         finally:
@@ -54,9 +55,9 @@ async def _waits(_: float) -> None:
     raise AssertionError("nobody waits for an extra")
 
 
-async def _bills(_: str) -> bool:
+async def _bills(_: str) -> str:
     raise AssertionError("no extra is billed")
 
 
-async def _refused(_: str) -> None:
+async def _refused(_: str, __: str) -> None:
     """Nobody looks whether an extra was asked for before."""

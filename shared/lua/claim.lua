@@ -1,12 +1,19 @@
 -- Ask whether this order may be carried out.
 -- KEYS: flight, waiting, active, overtaken, claimants
 -- ARGV: step, order, flight id, patience, instance ('' for one that never says it lives)
--- Returns {verdict, ms the flight has left, priority, overdue order}; verdict is one of
+-- Returns {verdict, ms the flight has left, priority, overdue order, what it was put off as last};
+-- verdict is one of
 --   go      do it
 --   resume  do it; this very order was begun before, and its process died or met an outage
 --   busy    another process, which lives, has this very order: ask again later
 --   repeat  this order was carried out, but perhaps not told: tell again, even if it all has ended
 --   drop    another order has it or had it, or the flight has ended
+--
+-- An order that is put off comes back as another, named after it: `order.…`. Should it have been
+-- delivered again before its ack, or its process have died before it was published, there are two
+-- of it, or one: so either may be carried out, `last` or `next`, and whichever is put off again
+-- makes the other one that nobody needs. That one is dropped: the message of `last` is in the queue
+-- for as long as that of `next` is not.
 --
 -- What has waited longest and was overtaken `patience` times in a row by others is overdue: its
 -- order is handed out, to be published again with the highest priority.
@@ -45,6 +52,12 @@ local function lives(claimant)
   return math.max(tonumber(beat), tonumber(since)) > now - 5000
 end
 
+local function is_surplus()
+  if not string.find(order, '.', 1, true) then return false end
+  local last, next = unpack(redis.call('HMGET', key, 'last:' .. step, 'next:' .. step))
+  return last and order ~= last and order ~= next
+end
+
 local deadline = redis.call('HGET', key, 'deadline') or '0'
 local holder = redis.call('HGET', key, 'claim:' .. step)
 local claimant = redis.call('HGET', key, 'by:' .. step) or ''
@@ -55,9 +68,11 @@ elseif redis.call('EXISTS', key) == 0 or redis.call('HEXISTS', key, 'ended') == 
   verdict = 'drop'
 elseif holder and holder ~= order then
   -- Its message is still in the queue, unacknowledged, so this one may go.
-  return {'drop', 0, '0', ''}
+  return {'drop', 0, '0', '', ''}
 elseif holder and claimant ~= instance and lives(claimant) then
-  return {'busy', 0, '0', ''}
+  return {'busy', 0, '0', '', ''}
+elseif not holder and is_surplus() then
+  return {'drop', 0, '0', '', ''}
 else
   verdict = holder and 'resume' or 'go'
   redis.call('HSET', key, 'claim:' .. step, order, 'by:' .. step, instance)
@@ -69,4 +84,4 @@ redis.call('ZREM', waiting, flight)
 if verdict == 'drop' then redis.call('ZREM', active, flight) end
 redis.call('ZREMRANGEBYSCORE', active, '-inf', now)
 return {verdict, math.max(0, tonumber(deadline) - now), redis.call('HGET', key, 'priority') or '0',
-  verdict == 'go' and overdue() or ''}
+  verdict == 'go' and overdue() or '', redis.call('HGET', key, 'tried:' .. step) or ''}

@@ -1,4 +1,6 @@
--- Note once that a provider which bills is about to be called for a flight that somebody waits for.
--- KEYS: flight   ARGV: field   Returns 1 if it is noted now.
+-- Note that a provider which bills is about to be called for a flight that somebody waits for.
+-- KEYS: flight   ARGV: field, mark (of this call alone)
+-- Returns 1 if it is noted by this mark, be it before, by an answer that got lost; else 0.
 if redis.call('EXISTS', KEYS[1]) == 0 then return 0 end
-return redis.call('HSETNX', KEYS[1], ARGV[1], 1)
+redis.call('HSETNX', KEYS[1], ARGV[1], ARGV[2])
+return redis.call('HGET', KEYS[1], ARGV[1]) == ARGV[2] and 1 or 0

@@ -11,6 +11,7 @@ local log, askers = key .. ':log', key .. ':askers'
 -- Whoever worked on this step does so no longer.
 local queue = step == 'analysis' and 'analysis.requested' or ('stage.' .. step)
 redis.call('ZREM', 'consulta:active:' .. queue, flight)
+redis.call('HDEL', key, 'tried:' .. step)
 
 local verdict = 'again'
 local seq = redis.call('HGET', key, 'seq:' .. step)

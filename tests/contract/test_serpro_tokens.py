@@ -117,12 +117,12 @@ async def asked(serpro: Serpro, circuit: Breaker, limiter: Limiter) -> Answer:
     serpro.rate = Limit.parse("credential", "9/min")
     marked: set[str] = set()
 
-    async def mark(provider: str) -> bool:
+    async def mark(provider: str) -> str:
         known = provider in marked
         marked.add(provider)
-        return not known
+        return "" if known else "mark"
 
-    async def unmark(provider: str) -> None:
+    async def unmark(provider: str, _: str) -> None:
         marked.discard(provider)
 
     first = Permit(Limit.parse("queue", "9/min"))

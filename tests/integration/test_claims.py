@@ -1,17 +1,22 @@
 """Who may carry out an order, and what claims leave behind in Redis."""
 
 import asyncio
+from collections import Counter
+from collections.abc import AsyncIterator
+from typing import Any
 from uuid import uuid4
 
 import pytest
 
 from shared.consumer import PutOff
+from shared.errors import StoreUnavailable
 from shared.flow.claims import Claims
-from shared.lookups import CLAIMANTS, Lookups, active_key, waiting_key
+from shared.lookups import CLAIMANTS, Lookups, active_key, flight_key, waiting_key
 from shared.messages import Requested
 from shared.reporter import event
 from shared.results import started
 from shared.store import Store
+from tests.arena import Arena
 
 QUEUE = "stage.endereco"
 
@@ -133,10 +138,61 @@ async def test_nobody_is_dead_for_having_been_silent_while_redis_was_away(store:
 async def test_a_provider_that_bills_is_marked_once_a_flight(store: Store) -> None:
     first, second = await two(store)
     order = await flight(store)
-    assert await first.mark(order, "cadastro", "serpro")
+    mark = await first.mark(order, "cadastro", "serpro")
+    assert mark
+    assert not await first.mark(order, "cadastro", "serpro")
     assert not await second.mark(order, "cadastro", "serpro")
     assert await second.mark(order, "cadastro", "another")
-    await first.unmark(order, "cadastro", "serpro")
+    # Only whoever made it takes it back.
+    await second.unmark(order, "cadastro", "serpro", "another's")
+    assert not await second.mark(order, "cadastro", "serpro")
+    await first.unmark(order, "cadastro", "serpro", mark)
     assert await second.mark(order, "cadastro", "serpro")
     # For a flight that has gone there is nobody to ask for.
     assert not await first.mark("gone", "cadastro", "serpro")
+
+
+class Deaf(Store):
+    """Runs a script, and loses its answer as often as it is told to."""
+
+    deaf_to: Counter[str]
+
+    async def run(self, name: str, keys: list[str], *args: Any) -> Any:
+        answer = await super().run(name, keys, *args)
+        if self.deaf_to[name] > 0:
+            self.deaf_to[name] -= 1
+            raise StoreUnavailable("the test says so")
+        return answer
+
+
+@pytest.fixture
+async def deaf(arena: Arena) -> AsyncIterator[Deaf]:
+    store = Deaf(arena.redis_url)
+    async with store:
+        store.deaf_to = Counter()
+        yield store
+
+
+async def test_a_mark_whose_answer_got_lost_is_no_call_that_was_made(
+    store: Store, deaf: Deaf
+) -> None:
+    order, claims = await flight(store), Claims(deaf, Lookups(deaf))
+    deaf.deaf_to["mark"] = 2
+    for _ in range(2):
+        with pytest.raises(StoreUnavailable):
+            await claims.mark(order, "cadastro", "serpro")
+    _, other = await two(store)
+    assert not await other.mark(order, "cadastro", "serpro")
+    assert await claims.mark(order, "cadastro", "serpro")
+    # Now it was.
+    assert not await claims.mark(order, "cadastro", "serpro")
+
+
+async def test_nor_is_one_that_could_not_be_taken_back(store: Store, deaf: Deaf) -> None:
+    order, claims = await flight(store), Claims(deaf, Lookups(deaf))
+    mark = await claims.mark(order, "cadastro", "serpro")
+    deaf.deaf_to["unmark"] = 1
+    with pytest.raises(StoreUnavailable):
+        await claims.unmark(order, "cadastro", "serpro", mark)
+    await store.redis.hset(flight_key(order), "billed:cadastro:serpro", mark)
+    assert await claims.mark(order, "cadastro", "serpro") == mark

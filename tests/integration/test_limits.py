@@ -7,7 +7,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from shared.limits import LEASE, SLACK, Limit, Limiter, Permit
+from shared.limits import LEASE, SLACK, UNANSWERED, Limit, Limiter, Permit
 from shared.store import Store
 
 
@@ -78,6 +78,24 @@ async def test_a_permit_counts_from_the_end_of_its_call(store: Store) -> None:
     assert await limiter.acquire(Permit(limit, "b")) > 0
     clock.forward(1.1)
     assert await limiter.acquire(Permit(limit, "b")) == 0
+
+
+@pytest.mark.parametrize(("takes", "stands_at"), [(8, 8 + UNANSWERED), (LEASE - 1, LEASE)])
+async def test_one_whose_call_got_no_answer_counts_until_it_has_arrived_for_certain(
+    store: Store, takes: float, stands_at: float
+) -> None:
+    clock = Clock()
+    limiter, limit = Limiter(store, clock), Limit.parse("queue", "1/min")
+    began, permit = clock.micros, Permit(limit, "a")
+    assert await limiter.acquire(permit) == 0
+    permit.use()
+    clock.forward(takes)
+    await limiter.settle(permit)
+    score = await store.redis.zscore(limit.key, "a")
+    assert score == began + stands_at * 1e6
+    permit.answered()
+    await limiter.settle(permit)
+    assert await store.redis.zscore(limit.key, "a") == clock.micros
 
 
 async def test_a_permit_whose_process_died_comes_back_after_its_lease(store: Store) -> None:
@@ -161,7 +179,7 @@ class _Due:
             st.floats(0, 6),  # after the one before it
             st.one_of(st.floats(0, 2), st.sampled_from(["an outage"] * 3)),  # until it calls
             st.one_of(st.floats(0, 1), st.floats(0, CALL)),  # until the call arrives and is over
-            st.sampled_from(["settles", "settles", "dies", "never calls"]),
+            st.sampled_from(["settles", "settles", "gives up", "dies", "never calls"]),
         ),
         min_size=12,
         max_size=40,
@@ -192,8 +210,6 @@ async def test_no_window_at_the_provider_ever_holds_more_than_the_limit(
             await limiter.settle(permit)
         elif step.does == "arrive":
             arrivals.append(clock.seconds)
-            if ends == "settles":
-                heappush(due, _Due(clock.seconds, step.number, "settle"))
         elif wait := await limiter.renew(permit, CALL):
             heappush(due, _Due(clock.seconds + wait, step.number, step.does))
         elif step.does == "take":
@@ -203,7 +219,11 @@ async def test_no_window_at_the_provider_ever_holds_more_than_the_limit(
         elif ends == "never calls":
             await limiter.settle(permit)
         else:
-            permit.used = True
+            permit.used, permit.margin = True, 0.0 if ends == "settles" else UNANSWERED
             heappush(due, _Due(clock.seconds + takes, step.number, "arrive"))
+            # One that is given up is still on its way.
+            over = {"settles": takes, "gives up": max(0.0, takes - UNANSWERED)}.get(ends)
+            if over is not None:
+                heappush(due, _Due(clock.seconds + over, step.number, "settle"))
     for first, next_one in zip(arrivals, arrivals[COUNT:], strict=False):
         assert next_one - first >= WINDOW - 1e-5

@@ -7,6 +7,7 @@ from uuid import uuid4
 import pytest
 from aiohttp import ClientSession
 from aiohttp.test_utils import TestServer
+from msgspec import structs
 
 from analyzer.handlers import Handlers as Analyzing
 from enricher.http import session
@@ -19,14 +20,16 @@ from shared.flow.claims import Claims
 from shared.flow.ending import Endings
 from shared.flow.freshness import Freshness
 from shared.limits import LEASE, Limit, Limiter, Permit
-from shared.lookups import PATIENCE, Lookups, active_key, waiting_key
+from shared.lookups import PATIENCE, Lookups, active_key, flight_key, waiting_key
 from shared.messages import AnalysisRequested, Attempt, Event, StageRequested, decode, decode_event
+from shared.reporter import event
 from shared.settings import Secret, load
 from shared.store import Store
 from tests.contract.test_providers_on_simulator import KNOWN
 from tests.integration.enriching import Enricher, NoOrders, Quiet
 from tests.integration.test_ageing import waits
 from tests.integration.test_claims import flight
+from tests.queue.asker import eventually
 
 QUEUE = "stage.endereco"
 
@@ -91,10 +94,13 @@ async def test_it_goes_on_where_it_was_once_the_quota_is_free(
     assert await store.do("ZCARD", active_key(QUEUE)) == 0
     assert await store.do("ZCARD", waiting_key(QUEUE)) == 1
 
-    assert await handle(enricher, again) == again
-    await store.redis.delete("consulta:permits:viacep")
     tried = enricher.tries["opencep"]
-    assert await handle(enricher, again) is None
+    later = await handle(enricher, again)
+    assert later is not None
+    # Another order, in all else the same.
+    assert structs.replace(later, order=again.order) == again
+    await store.redis.delete("consulta:permits:viacep")
+    assert await handle(enricher, later) is None
     told = await outcome(enricher, order.flight)
     assert (told.outcome, told.source) == ("ok", "viacep")
     assert told.attempts == again.attempts
@@ -125,11 +131,49 @@ async def test_an_urgent_asker_s_order_goes_in_its_place(store: Store, enricher:
     order = await enricher.ordered(KNOWN["cep"])
     again = await handle(enricher, order)
     assert again is not None
+    tried = enricher.tries["opencep"]
     await store.redis.delete("consulta:permits:viacep")
     order.order = uuid4().hex
     assert await handle(enricher, order) is None
-    assert (await outcome(enricher, order.flight)).outcome == "ok"
+    told = await outcome(enricher, order.flight)
+    assert (told.outcome, told.attempts) == ("ok", again.attempts)
+    assert enricher.tries["opencep"] == tried
     assert await handle(enricher, again) is None
+
+
+async def test_one_that_is_delivered_again_goes_on_where_it_was_and_alone(
+    store: Store, enricher: Enricher
+) -> None:
+    order = await enricher.ordered(KNOWN["cep"])
+    published = await handle(enricher, order)
+    assert published is not None
+    tried = enricher.tries["opencep"]
+    # Its ack got lost.
+    again = await handle(enricher, order)
+    assert again is not None
+    assert again.attempts == published.attempts
+    assert enricher.tries["opencep"] == tried
+    # Of the two copies one is left: this one ends here, and is not put off.
+    assert await handle(enricher, published) is None
+    assert enricher.tries["viacep"] == 0
+    await store.redis.delete("consulta:permits:viacep")
+    assert await handle(enricher, again) is None
+    assert (await outcome(enricher, order.flight)).source == "viacep"
+    assert enricher.tries == {"opencep": tried, "viacep": 1}
+
+
+async def test_one_whose_process_died_before_it_was_published_is_not_lost(
+    store: Store, enricher: Enricher
+) -> None:
+    order = await enricher.ordered(KNOWN["cep"])
+    again = await handle(enricher, order)
+    assert again is not None
+    assert await handle(enricher, again) is not None
+    await store.redis.delete("consulta:permits:viacep")
+    # What it was put off as never came to the queue.
+    assert await handle(enricher, again) is None
+    assert (await outcome(enricher, order.flight)).source == "viacep"
+    assert not await store.redis.hexists(flight_key(order.flight), "tried:endereco")
 
 
 async def test_while_it_is_away_nobody_overtakes_it_and_nobody_waits_behind_it(
@@ -159,6 +203,76 @@ async def test_what_was_found_out_when_redis_went_away_is_not_asked_for_again(
     assert await handle(enricher, order) is None
     assert (await outcome(enricher, order.flight)).outcome == "ok"
     assert enricher.tries == {"opencep": 1}
+
+
+@pytest.mark.parametrize("verdict", ["repeat", "drop", "too late"])
+async def test_nothing_is_kept_of_what_another_process_has_written_down(
+    store: Store,
+    server: TestServer,
+    http: ClientSession,
+    monkeypatch: pytest.MonkeyPatch,
+    verdict: str,
+) -> None:
+    enricher = Enricher(store, server, http, "endereco", "cep", ["opencep"])
+    enricher.prazo = 1.5 if verdict == "too late" else 60
+    order = await enricher.ordered(KNOWN["cep"])
+
+    async def away(*_: Any, **__: Any) -> None:
+        raise StoreUnavailable("the test says so")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(enricher.handlers.reporter, "report", away)
+        with pytest.raises(StoreUnavailable):
+            await handle(enricher, order)
+    assert len(enricher.handlers.unrecorded) == 1
+    if verdict == "repeat":
+        told = event("endereco", outcome="indisponivel")
+        await enricher.lookups.record(order.flight, "endereco", told, counts=True)
+    elif verdict == "drop":
+        await enricher.lookups.record(order.flight, "error", event("error"))
+    if verdict != "too late":
+        assert await handle(enricher, order) is None
+
+    async def gone() -> bool:
+        return not enricher.handlers.unrecorded
+
+    await eventually(gone)
+
+
+@pytest.mark.parametrize("failure", [StoreUnavailable("away"), ValueError("a fault of ours")])
+@pytest.mark.parametrize("is_away", [False, True])
+async def test_an_order_that_is_given_up_here_may_be_taken_up_elsewhere(
+    enricher: Enricher,
+    monkeypatch: pytest.MonkeyPatch,
+    store: Store,
+    failure: Exception,
+    is_away: bool,
+) -> None:
+    order = await enricher.ordered(KNOWN["cep"])
+    # Looked up on the way to something else.
+    order.kind = "cnpj"
+    claims, other = enricher.handlers.claims, Claims(store, enricher.lookups)
+    await claims.beat()
+
+    async def fails(_: str) -> None:
+        if is_away:
+            monkeypatch.setattr(store, "run", away)
+        raise failure
+
+    async def away(*_: Any) -> None:
+        raise StoreUnavailable("the test says so")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(enricher.handlers.reference, "address", fails)
+        with pytest.raises(type(failure)):
+            await handle(enricher, order)
+    monkeypatch.undo()
+    if is_away:
+        with pytest.raises(PutOff):
+            await other.claim(order.flight, "endereco", order.order, QUEUE)
+        await claims.beat()
+    claim = await other.claim(order.flight, "endereco", order.order, QUEUE)
+    assert claim.verdict == "resume"
 
 
 async def test_of_several_phones_those_found_are_not_looked_up_again(
