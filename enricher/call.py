@@ -45,6 +45,9 @@ _SLACK: Final = 0.05
 # Seconds an order waits, where nobody else can be asked, for a provider that said "too many".
 PATIENCE: Final = 15.0
 
+# Seconds after which what a call is for may be over: a cancelled lookup, say.
+MOMENT: Final = 0.1
+
 Wanted = Callable[[], Awaitable[bool]]
 Latest = Callable[[], Awaitable[float]]
 
@@ -185,6 +188,7 @@ class Guarded:
         self, query: Query, permits: Permits, terms: Terms, *, renewed: bool = False
     ) -> Answer:
         self.breaker.check(hurried=self._hurried(terms))
+        since = self.clock()
         # Where somebody else can be asked, nobody waits for this credential's quota.
         granted = await permits.take(
             self.provider,
@@ -192,7 +196,8 @@ class Guarded:
             quota_by=terms.deadline if terms.alone else 0,
         )
         try:
-            if granted[-1] is not permits.first and not await terms.wanted():
+            waited = granted[-1] is not permits.first or self.clock() - since > MOMENT
+            if waited and not await terms.wanted():
                 raise OutOfTime("nobody waits any more")
             if not await self._has_time(terms):
                 raise OutOfTime("no time for a call")

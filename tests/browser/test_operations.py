@@ -103,7 +103,8 @@ async def test_nobody_is_asked_while_the_view_is_hidden(console: Console) -> Non
     await expect(console.page.locator("#operations")).to_be_hidden()
     asked.clear()
     await console.page.clock.run_for(60_000)
-    assert asked == []
+    # The browser fetches the icon when it likes.
+    assert [url for url in asked if "/api/" in url] == []
 
 
 async def test_the_navigation_marks_the_view_that_is_shown_and_no_other(console: Console) -> None:

@@ -27,7 +27,7 @@ FEW: Final = 34 + LOOKUPS // 10
 # More than any outage takes.
 LONG_S: Final = 300.0
 # Enough for the work of twice as many on two cores, and little to wait for.
-SHORT_S: Final = 5 + FEW / 20
+SHORT_S: Final = 8 + FEW / 20
 # Far more than a load takes, far less than LONG_S.
 PATIENCE_S: Final = 90 + LOOKUPS / 5
 

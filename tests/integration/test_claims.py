@@ -196,3 +196,13 @@ async def test_nor_is_one_that_could_not_be_taken_back(store: Store, deaf: Deaf)
         await claims.unmark(order, "cadastro", "serpro", mark)
     await store.redis.hset(flight_key(order), "billed:cadastro:serpro", mark)
     assert await claims.mark(order, "cadastro", "serpro") == mark
+
+
+async def test_a_provider_that_bills_is_not_called_for_a_lookup_that_has_ended(
+    store: Store,
+) -> None:
+    lookups = Lookups(store)
+    claims, ended = Claims(store, lookups), await flight(store)
+    await lookups.record(ended, "end", event("error"))
+    assert not await claims.mark(ended, "endereco", "serpro")
+    assert await claims.mark(await flight(store), "endereco", "serpro")

@@ -40,6 +40,7 @@ from enricher.failures import (
 from enricher.policy import Policy
 from enricher.providers.base import Answer
 from shared.consumer import PutOff
+from shared.limits import Permit
 from tests.scripted import ANSWER, QUERY, Scripted, always, permits, terms
 from tests.virtual_time import now, run
 
@@ -406,5 +407,28 @@ def test_ten_minutes_of_outage_at_a_hundred_lookups_a_second_cost_less_than_a_ca
         await asyncio.gather(*lookups)
         calls = sum(at < 600 for at in provider.calls)
         assert calls < 600
+
+    run(main())
+
+
+def test_a_lookup_that_was_cancelled_while_it_waited_for_a_quota_is_called_for_no_more() -> None:
+    async def main() -> None:
+        provider = Scripted()
+        held = permits()
+        take = held.take
+
+        async def slowly(*args: Any, **more: Any) -> list[Permit]:
+            await asyncio.sleep(2)
+            return await take(*args, **more)
+
+        held.__dict__["take"] = slowly
+
+        async def cancelled() -> bool:
+            return False
+
+        terms = Terms(60.0, cancelled, alone=True)
+        with pytest.raises(OutOfTime):
+            await guarded(provider).ask(QUERY, held, terms)
+        assert provider.calls == []
 
     run(main())
