@@ -20,8 +20,10 @@ demo: $(VENV)/.local servers ## stream one lookup twice, a miss and a hit, then 
 run: $(VENV)/.local servers ## the whole stack in the foreground, until Ctrl-C
 	@$(BIN)/python -m deploy.local run
 
+# SEED=random, or a number, has them run in an order of its own.
 test: $(VENV)/.dev private-servers browser $(NODE)/.installed ## every test: real broker, real Redis, real browser
-	$(BIN)/python -m pytest --numprocesses 3 --dist loadfile
+	$(BIN)/python -m pytest --numprocesses 3 --dist loadfile \
+		$(if $(SEED),-p randomly $(if $(filter-out random,$(SEED)),--randomly-seed=$(SEED)),-p no:randomly)
 
 chaos: $(VENV)/.dev private-servers ## every fault in turn, three times, under up to 2,000 lookups each
 	CHAOS_LOOKUPS=$(or $(CHAOS_LOOKUPS),2000) CHAOS_ROUNDS=$(or $(CHAOS_ROUNDS),3) \
