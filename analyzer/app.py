@@ -10,7 +10,7 @@ from analyzer.settings import Settings
 from shared.app import BUS, ENDINGS, LIMITER, LOOKUPS, REPORTER, STORE, SUPERVISOR, base
 from shared.errors import StoreUnavailable
 from shared.flow.claims import Claims
-from shared.intake import take
+from shared.intake import Intake
 from shared.orders import Orders
 from shared.topology import ANALYSIS
 
@@ -29,7 +29,13 @@ def build(settings: Settings) -> web.Application:
         with suppress(StoreUnavailable):
             await claims.beat()
         app[SUPERVISOR].keep("claims", claims.run)
-        take(bus, ANALYSIS, handlers.on_analysis_requested, limiter, settings.rate_analysis)
+        Intake(
+            bus,
+            ANALYSIS,
+            handlers.on_analysis_requested,
+            limiter=limiter,
+            limit=settings.rate_analysis,
+        )
         yield
         # As long as anything is in hand, it has to be said.
         await bus.drain()

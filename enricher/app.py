@@ -26,7 +26,7 @@ from shared.circuits import Board
 from shared.errors import StoreUnavailable
 from shared.flow.claims import Claims
 from shared.identifiers import KINDS, Kind
-from shared.intake import take
+from shared.intake import Intake
 from shared.messages import Stage
 from shared.orders import Orders
 from shared.topology import STAGE_QUEUES
@@ -79,12 +79,12 @@ def build(settings: Settings, stage: Stage) -> web.Application:
             app[SUPERVISOR].keep("claims", claims.run)
             app[SUPERVISOR].keep("reach", lambda: watch(app[STORE], configured))
             bus.on_dead = handlers.on_dead
-            take(
+            Intake(
                 bus,
                 STAGE_QUEUES[stage],
                 handlers.on_stage_requested,
-                limiter,
-                limit,
+                limiter=limiter,
+                limit=limit,
                 concurrency=settings.enricher_concurrency,
             )
             yield

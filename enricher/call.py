@@ -27,10 +27,10 @@ from enricher.failures import (
     TimedOut,
     Unavailable,
 )
-from enricher.permits import IN_HAND, LATE, Permits
+from enricher.permits import LATE, Permits
 from enricher.providers.base import Answer, Provider, Query
 from shared import metrics
-from shared.consumer import PutOff
+from shared.consumer import IN_HAND, PutOff
 
 # 1, 2, 4, 8 s between five tries where nobody else can be asked; else the next provider is
 # worth more than a third retry.

@@ -15,14 +15,12 @@ from typing import Final
 
 from enricher.failures import NO_ANSWER, AskedBefore, Failure, NotCalled, OutOfQuota, OutOfTime
 from enricher.providers.base import Provider
-from shared.consumer import PutOff
+from shared.consumer import IN_HAND, PutOff
 from shared.errors import StoreUnavailable
 from shared.limits import Limiter, Permit
 
 log = logging.getLogger(__name__)
 
-# Seconds an order waits in hand, for one call; one that has to wait longer goes back to its queue.
-IN_HAND: Final = 3.0
 # What an order may come back later than it was put off for: delays are of whole seconds, and the
 # more urgent come first.
 LATE: Final = 3.0

@@ -200,8 +200,7 @@ async def submit(asking: Asking, view: View | None = None) -> tuple[int, Accepte
         events = await asking.take_on(keep=True)
         if events is not None:
             return _done(task_id, events[-1])
-    lifetime = asking.asked.delay + asking.asked.deadline
-    where = asking.app[ACCESS].address(asking.caller, task_id, lifetime)
+    where = asking.app[ACCESS].address(asking.caller, task_id, asking.lifetime)
     status = "PENDING" if view is None else view.status
     return 202, Accepted(task_id=task_id, status=status, events=where)
 

@@ -1,12 +1,9 @@
 """A request's `traceparent` goes on to whatever is published for it."""
 
-from collections.abc import Awaitable, Callable
-
 from aiohttp import web
+from aiohttp.typedefs import Handler
 
 from shared.domain.trace import TRACE, carrying
-
-Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
 
 @web.middleware

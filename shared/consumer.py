@@ -30,6 +30,8 @@ log = logging.getLogger(__name__)
 
 ATTEMPT: Final = "x-attempt"
 MAX_ATTEMPTS: Final = 5
+# Seconds for which a message is held for something to wait for; beyond, it makes room for others.
+IN_HAND: Final = 3.0
 # Seconds for which a message is put off at a time: what it waits for may come sooner.
 LONGEST_REST: Final = 60.0
 

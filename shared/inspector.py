@@ -4,11 +4,13 @@ A question that is given up in the middle, or that names a queue which is gone, 
 Neither may touch what messages travel on, nor count when the service says whether it is ready.
 """
 
+from typing import Final
+
 from shared.errors import BusUnavailable
 from shared.link import Link, settle
 from shared.refusals import AWAY, is_missing
 
-ASK_S = 2.0
+ASK_S: Final = 2.0
 
 
 class Inspector:

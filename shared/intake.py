@@ -230,16 +230,3 @@ async def _whole(
         if (incoming := await task) is not None:
             await answer(incoming, incoming.nack)
         raise
-
-
-def take(
-    bus: Bus,
-    queue: Queue,
-    handler: PermitHandler,
-    limiter: Limiter,
-    limit: Limit,
-    *,
-    concurrency: int = 50,
-) -> None:
-    """Consume a queue under its limit, if it has one."""
-    Intake(bus, queue, handler, limiter=limiter, limit=limit, concurrency=concurrency)

@@ -21,7 +21,7 @@ from weakref import WeakValueDictionary
 
 from msgspec.structs import replace
 
-from shared.consumer import LONGEST_REST, PutOff
+from shared.consumer import IN_HAND, LONGEST_REST, PutOff
 from shared.errors import StoreUnavailable
 from shared.lookups import CLAIMANTS, Claim, Lookups, active_key, flight_key, waiting_key
 from shared.messages import AnalysisRequested, StageRequested, encode
@@ -34,8 +34,6 @@ Putable = StageRequested | AnalysisRequested
 BEAT_S: Final = 1.0
 # When to look again at an order that another process has in hand.
 BUSY_S: Final = 2.0
-# How long (s) what comes again waits for the first here, before it makes room for others.
-IN_HAND: Final = 3.0
 # Marks to keep through an outage: more than there are orders in hand.
 UNUSED: Final = 1000
 

@@ -11,7 +11,7 @@ from collections.abc import Awaitable, Callable
 from typing import Final, Self
 
 from shared import metrics
-from shared.tasks import end
+from shared.tasks import end, is_cancelled
 
 log = logging.getLogger(__name__)
 
@@ -89,15 +89,10 @@ class Supervisor:
             await work()
         except (Exception, asyncio.CancelledError):
             # One that is raised without a request is some other task's.
-            if _is_cancelled():
+            if is_cancelled():
                 raise
             log.exception("a background task failed", extra={"task": name})
         else:
-            if _is_cancelled():
+            if is_cancelled():
                 raise asyncio.CancelledError
             log.error("a background task ended", extra={"task": name})
-
-
-def _is_cancelled() -> bool:
-    task = asyncio.current_task()
-    return task is not None and task.cancelling() > 0

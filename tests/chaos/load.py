@@ -20,7 +20,7 @@ from tests.subjects import mixed
 # How many lookups each kill meets, and how often each fault has its turn.
 LOOKUPS: Final = int(os.environ.get("CHAOS_LOOKUPS", "60"))
 ROUNDS: Final = int(os.environ.get("CHAOS_ROUNDS", "1"))
-# How many the other faults meet, so that all of them take half an hour,
+# How many the other faults meet: there are more of them than of kills,
 HALF: Final = max(min(LOOKUPS, 60), LOOKUPS // 2)
 # and a row that mostly waits for deadlines.
 FEW: Final = 34 + LOOKUPS // 10

@@ -13,7 +13,7 @@ from msgspec import Struct
 from shared.bus import Bus
 from shared.consumer import ATTEMPT, Consumer, Delivery
 from shared.errors import BusUnavailable, StoreUnavailable
-from shared.intake import Intake, take
+from shared.intake import Intake
 from shared.limits import Limit, Limiter, Permit
 from shared.store import Store
 from shared.topology import DELAY_LEVELS, DELIVER, LONGEST_DELAY, Queue, declare, delay_route
@@ -284,7 +284,7 @@ async def test_an_urgent_message_overtakes_what_a_queue_without_a_limit_has_read
 
     low = (bus.command(NOTES, Note(f"low {number}"), priority=1) for number in range(300))
     await asyncio.gather(*low)
-    take(bus, NOTES, busy, Limiter(store), Limit("test.notes"), concurrency=300)
+    Intake(bus, NOTES, busy, limiter=Limiter(store), limit=Limit("test.notes"), concurrency=300)
     async with asyncio.timeout(PATIENCE):
         while len(order) < 301:
             await asyncio.sleep(0.01)
@@ -305,7 +305,7 @@ async def test_a_queue_without_a_limit_has_as_many_in_hand_as_it_may(
         await gate.wait()
         inside -= 1
 
-    take(bus, NOTES, waiting, Limiter(store), Limit("test.notes"), concurrency=7)
+    Intake(bus, NOTES, waiting, limiter=Limiter(store), limit=Limit("test.notes"), concurrency=7)
     for number in range(20):
         await bus.command(NOTES, Note(str(number)))
     queue = await channel.get_queue(NOTES.name)
@@ -326,7 +326,7 @@ async def test_a_consumer_that_stops_answers_for_all_it_has_in_hand(
 
     for count in range(number):
         await bus.command(NOTES, Note(str(count)))
-    take(bus, NOTES, taker, Limiter(store), Limit("test.notes"), concurrency=200)
+    Intake(bus, NOTES, taker, limiter=Limiter(store), limit=Limit("test.notes"), concurrency=200)
     await hearer.until(20)
     await bus.drain()
     handled = len(hearer.heard)
@@ -345,7 +345,7 @@ async def test_a_consumer_that_stops_leaves_what_comes_then_to_others(
         inside.set()
         await gate.wait()
 
-    take(bus, NOTES, waiting, Limiter(store), Limit("test.notes"))
+    Intake(bus, NOTES, waiting, limiter=Limiter(store), limit=Limit("test.notes"))
     await bus.command(NOTES, Note("in hand"))
     queue = await channel.get_queue(NOTES.name)
     async with asyncio.timeout(PATIENCE):

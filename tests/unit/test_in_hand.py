@@ -5,8 +5,8 @@ from typing import Any, cast
 
 import pytest
 
-from shared.consumer import PutOff
-from shared.flow.claims import BUSY_S, IN_HAND, Claims
+from shared.consumer import IN_HAND, PutOff
+from shared.flow.claims import BUSY_S, Claims
 from tests.virtual_time import now, run
 
 
