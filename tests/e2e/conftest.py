@@ -51,6 +51,11 @@ class Api:
         # The date of a registry's data is fetched when it likes, for whoever comes next.
         return [entry["provider"] for entry in entries if entry["endpoint"] != "updated"]
 
+    async def subjects(self, provider: str) -> set[str]:
+        """Whom a provider was asked about since the log was cleared: digests."""
+        async with self.http.get(f"{self.simulator}/_control/log") as answer:
+            return {call["subject"] for call in await answer.json() if call["provider"] == provider}
+
     async def control(self, provider: str, **settings: Any) -> None:
         """Set a provider's latency or fault."""
         url = f"{self.simulator}/_control/{provider}"

@@ -160,7 +160,8 @@ async def test_a_gateway_that_dies_costs_no_event(
         for heard in await asyncio.gather(*running):
             assert [event.seq for event in heard] == [1, 2, 3, 4, 5, 6]
             assert complete(heard)
-    assert (await api.calls()).count("telegram") == 20
+    # On a busy machine a held call may be given up, and made again, before its provider is let go.
+    assert len(await api.subjects("telegram")) == 20
 
 
 async def test_a_lookup_over_the_bus(api: Api, lookups: BusClient) -> None:
