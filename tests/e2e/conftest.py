@@ -10,6 +10,7 @@ import msgspec
 import pytest
 
 from tests.arena import Arenas
+from tests.queue.provider_log import Call, calls_of
 from tests.services import COMMANDS, Services
 
 PATIENCE = 60
@@ -51,10 +52,10 @@ class Api:
         # The date of a registry's data is fetched when it likes, for whoever comes next.
         return [entry["provider"] for entry in entries if entry["endpoint"] != "updated"]
 
-    async def subjects(self, provider: str) -> set[str]:
-        """Whom a provider was asked about since the log was cleared: digests."""
+    async def log(self, *providers: str) -> list[Call]:
+        """The calls to these providers since the log was cleared."""
         async with self.http.get(f"{self.simulator}/_control/log") as answer:
-            return {call["subject"] for call in await answer.json() if call["provider"] == provider}
+            return [call for call in calls_of(await answer.json()) if call.provider in providers]
 
     async def control(self, provider: str, **settings: Any) -> None:
         """Set a provider's latency or fault."""
