@@ -2,13 +2,11 @@
 
 import asyncio
 import time
-from collections.abc import AsyncIterator
 from typing import Any
 
 import aio_pika
 import pytest
 from aio_pika.abc import AbstractChannel, AbstractIncomingMessage
-from msgspec import Struct
 
 from shared.bus import Bus
 from shared.consumer import ATTEMPT, Consumer, Delivery
@@ -16,25 +14,9 @@ from shared.errors import BusUnavailable, StoreUnavailable
 from shared.intake import Intake
 from shared.limits import Limit, Limiter, Permit
 from shared.store import Store
-from shared.topology import DELAY_LEVELS, DELIVER, LONGEST_DELAY, Queue, declare, delay_route
+from shared.topology import DELAY_LEVELS, DELIVER, LONGEST_DELAY, delay_route
 from tests.arena import Arena
-
-
-class Note(Struct):
-    text: str
-
-
-NOTES = Queue("test.notes", Note)
-PATIENCE = 20
-
-
-@pytest.fixture
-async def channel(arena: Arena) -> AsyncIterator[AbstractChannel]:
-    """A plain channel beside the bus, as somebody else's service would have one."""
-    async with await aio_pika.connect(arena.amqp_url) as connection:
-        channel = await connection.channel()
-        await declare(channel, (NOTES,))
-        yield channel
+from tests.integration.notes import NOTES, PATIENCE, Note
 
 
 class Hearer:

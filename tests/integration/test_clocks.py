@@ -13,9 +13,8 @@ from shared.limits import LEASE, Limit, Limiter, Permit
 from shared.store import Store
 from tests.contract.test_providers_on_simulator import KNOWN
 from tests.integration.enriching import Enricher
-from tests.integration.test_bus import NOTES, Note, Taker, channel
-
-__all__ = ["channel"]
+from tests.integration.notes import NOTES, Note
+from tests.integration.test_bus import Taker
 
 ahead_or_behind = pytest.mark.parametrize("seconds", [60, -60], ids=["ahead", "behind"])
 

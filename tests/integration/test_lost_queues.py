@@ -1,7 +1,7 @@
 """A consumer whose queue goes away under it, and a broker that refuses what a service needs."""
 
 import asyncio
-from collections.abc import AsyncIterator, Callable
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 from urllib.error import HTTPError
@@ -10,7 +10,6 @@ from urllib.request import urlopen
 import aio_pika
 import pytest
 from aio_pika.abc import AbstractChannel
-from msgspec import Struct
 
 from shared.bus import Bus
 from shared.consumer import Consumer, Delivery
@@ -18,32 +17,16 @@ from shared.errors import BusUnavailable
 from shared.intake import Intake
 from shared.limits import Limit, Limiter, Permit
 from shared.store import Store
-from shared.topology import ANALYSIS, EVENTS, Queue, declare
+from shared.topology import ANALYSIS, EVENTS
 from tests.arena import Arena
+from tests.integration.notes import NOTES, PATIENCE, Note
 from tests.services import Services
-
-
-class Note(Struct):
-    text: str
-
-
-NOTES = Queue("test.notes", Note)
-PATIENCE = 20
 
 
 async def until(condition: Callable[[], bool]) -> None:
     async with asyncio.timeout(PATIENCE):
         while not condition():
             await asyncio.sleep(0)
-
-
-@pytest.fixture
-async def channel(arena: Arena) -> AsyncIterator[AbstractChannel]:
-    """A plain channel beside the bus, as an operator would have one."""
-    async with await aio_pika.connect(arena.amqp_url) as connection:
-        channel = await connection.channel()
-        await declare(channel, (NOTES,))
-        yield channel
 
 
 class Hearer:

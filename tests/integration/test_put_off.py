@@ -187,11 +187,10 @@ async def test_while_it_is_away_nobody_overtakes_it_and_nobody_waits_behind_it(
         assert not claim.overdue
 
 
-async def test_what_was_found_out_when_redis_went_away_is_not_asked_for_again(
-    store: Store, server: TestServer, http: ClientSession, monkeypatch: pytest.MonkeyPatch
+async def cannot_be_written_down(
+    enricher: Enricher, order: StageRequested, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    enricher = Enricher(store, server, http, "endereco", "cep", ["opencep"])
-    order = await enricher.ordered(KNOWN["cep"])
+    """Have an order carried out, and Redis away when its outcome is there."""
 
     async def away(*_: Any, **__: Any) -> None:
         raise StoreUnavailable("the test says so")
@@ -200,6 +199,14 @@ async def test_what_was_found_out_when_redis_went_away_is_not_asked_for_again(
         patch.setattr(enricher.handlers.reporter, "report", away)
         with pytest.raises(StoreUnavailable):
             await handle(enricher, order)
+
+
+async def test_what_was_found_out_when_redis_went_away_is_not_asked_for_again(
+    store: Store, server: TestServer, http: ClientSession, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    enricher = Enricher(store, server, http, "endereco", "cep", ["opencep"])
+    order = await enricher.ordered(KNOWN["cep"])
+    await cannot_be_written_down(enricher, order, monkeypatch)
     assert await handle(enricher, order) is None
     assert (await outcome(enricher, order.flight)).outcome == "ok"
     assert enricher.tries == {"opencep": 1}
@@ -216,14 +223,7 @@ async def test_nothing_is_kept_of_what_another_process_has_written_down(
     enricher = Enricher(store, server, http, "endereco", "cep", ["opencep"])
     enricher.prazo = 1.5 if verdict == "too late" else 60
     order = await enricher.ordered(KNOWN["cep"])
-
-    async def away(*_: Any, **__: Any) -> None:
-        raise StoreUnavailable("the test says so")
-
-    with monkeypatch.context() as patch:
-        patch.setattr(enricher.handlers.reporter, "report", away)
-        with pytest.raises(StoreUnavailable):
-            await handle(enricher, order)
+    await cannot_be_written_down(enricher, order, monkeypatch)
     assert len(enricher.handlers.unrecorded) == 1
     if verdict == "repeat":
         told = event("endereco", outcome="indisponivel")
