@@ -105,8 +105,9 @@ async def test_an_operator_opens_a_circuit_and_lets_it_go(services: Services, ap
     for name in ("opencep", "viacep"):
         status, about = await api.json("PUT", f"/api/circuitos/{name}", {"estado": "AUTOMATICO"})
         assert (status, about["forcado"]) == (200, False)
+    # The other one may be open for a reason of its own, from an outage of an earlier test.
     async with asyncio.timeout(20):
-        while await opened(services, api) & {"opencep", "viacep"}:
+        while "viacep" in await opened(services, api):
             await asyncio.sleep(0.05)
 
 
