@@ -36,7 +36,6 @@ _DEAD_HEADERS: Final = {
         ATTEMPT: {"type": "integer", "description": "Quantas vezes se tentou."},
         "x-traceback": {"type": "string", "description": "Onde falhou, se foi um erro nosso."},
     },
-    "required": ["x-reason", "x-died-at", "x-queue", ATTEMPT],
 }
 
 
@@ -127,7 +126,7 @@ def _grave(name: str) -> dict[str, Any]:
     return {
         "address": name,
         "description": f"O que não pôde ser tratado, pela exchange `{DEAD}`. Veja com `consulta "
-        "dead list`, e devolva com `consulta dead replay`."
+        "dead list`, e devolva com `python -m consulta dead replay`."
         if not name.startswith(UNROUTABLE)
         else "Mensagens adiadas para uma fila que já não existe.",
         "messages": {"morta": {"$ref": "#/components/messages/morta"}},
@@ -175,7 +174,8 @@ def _messages() -> dict[str, Any]:
             ],
         },
         "morta": {
-            "summary": "Uma mensagem que não pôde ser tratada, como veio.",
+            "summary": "Uma mensagem que não pôde ser tratada, como veio. O que o próprio broker "
+            "desviou vem sem estes cabeçalhos.",
             "headers": _DEAD_HEADERS,
             # It may be anything, even no JSON: that may be why it is here.
             "payload": {},

@@ -30,9 +30,9 @@ _SECURITY: Final = {
     "chave": {
         "type": "http",
         "scheme": "bearer",
-        "description": "Uma chave de API, `csl_…`, feita com `consulta keys add`. Cada operação "
-        "diz o escopo que pede. Um gateway sem chaves atende só a própria máquina, sem chave e "
-        "sem proxy no caminho.",
+        "description": "Uma chave de API, `csl_…`, feita com `python -m consulta keys add`. Cada "
+        "operação diz o escopo que pede. Um gateway sem chaves atende só a própria máquina, sem "
+        "chave e sem proxy no caminho.",
     },
     "bilhete": {
         "type": "apiKey",

@@ -38,7 +38,7 @@ class Settings(Service):
         if self.api_keys_file is None and self.gateway_host not in LOOPBACK:
             raise InvalidSetting(
                 f"GATEWAY_HOST: {self.gateway_host!r} needs API keys; set API_KEYS_FILE "
-                "(make one with `consulta keys add`), or listen on 127.0.0.1"
+                "(make one with `python -m consulta keys add`), or listen on 127.0.0.1"
             )
         super().__post_init__()
 

@@ -1,6 +1,7 @@
 """A service's side of the bus: what it publishes, what it hears, and who consumes for it.
 
-With `link`, `consumer`, `intake` and `topology` this is all that knows aio-pika.
+With `link`, `consumer`, `intake`, `topology`, `dead_queues` and `refusals` this is all that knows
+aio-pika.
 """
 
 import asyncio

@@ -69,7 +69,7 @@ _decoder = json.Decoder(Entry)
 
 
 class Cache:
-    """Reads for everybody, writes for the cache_service and, by `cached`, for reference data.
+    """Reads for everybody; writes for whoever ends a lookup and, by `cached`, for reference data.
 
     Identifiers may come in any spelling. Kinds beside the four of a lookup are reference data,
     such as the cities of an area code.

@@ -164,7 +164,9 @@ def _read(path: Path) -> list[ApiKey]:
         for key in keys:
             Limit.parse("", key.rate)
     except (DecodeError, ValueError) as error:
-        raise InvalidSetting(f"API_KEYS_FILE: {error}; make it with consulta keys add") from None
+        raise InvalidSetting(
+            f"API_KEYS_FILE: {error}; make it with `python -m consulta keys add`"
+        ) from None
     return keys
 
 

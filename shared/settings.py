@@ -58,7 +58,8 @@ Settings = TypeVar("Settings", bound=_Dataclass)
 def load(into: type[Settings], environ: Mapping[str, str] | None = None) -> Settings:
     """Read a settings class from the environment.
 
-    Secrets may stand in a file that `<NAME>_FILE` names, as container platforms mount them.
+    What is parsed by `secret` may stand in a file that `<NAME>_FILE` names, as container platforms
+    mount it.
 
     Raises:
         InvalidSetting: names the variable, the fault and the mend.

@@ -69,6 +69,8 @@ def for_run(given: Mapping[str, str], urls: Urls, folder: Path) -> Local:
     env.setdefault("SIMULATOR_PORT", str(_from(8090)))
     env.setdefault("CACHE_SECRET", kept_secret(folder / "cache_secret"))
     _complete(env)
+    # Where `python -m consulta` finds it, from a shell that joins in.
+    env.setdefault("CONSULTA_URL", Local(env).gateway)
     ours = sorted(name for name in env if name not in os.environ)
     lines = [f"export {name}={shlex.quote(env[name])}" for name in ours if name != "PATH"]
     write_private(folder / "env", "\n".join([*lines, ""]))

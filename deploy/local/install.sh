@@ -44,7 +44,7 @@ give_up() {
     cat >&2 <<END
 Missing here:$missing. $1
 Install it yourself, or set AMQP_URL and REDIS_URL to servers that run elsewhere,
-or run everything in containers: docker compose -f deploy/compose.yaml up
+or run everything in containers: docker compose --env-file .env -f deploy/compose.yaml up
 END
     exit 1
 }

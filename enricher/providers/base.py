@@ -1,7 +1,9 @@
 """What a provider is to the enricher: a file in this folder with one subclass of `Provider`.
 
 A new provider is a new file here and a recorded example in `tests/contract/examples/<name>/`;
-the registry finds it, its variables are `PROVIDER_<NAME>_…`, its breaker has its name.
+the registry finds it, its variables are `PROVIDER_<NAME>_…`, its breaker has its name. One that is
+called also has its simulation in `enricher/simulator/` and its variables in `.env.example`,
+`deploy/compose.yaml` and `deploy/simulator.env`; tests name what is missing.
 """
 
 from abc import ABC, abstractmethod

@@ -34,7 +34,7 @@ def insist_on_local(request: web.Request) -> None:
         raise Problem(
             403,
             "sem chaves de API, só sem proxy no caminho: atrás de um, crie chaves com "
-            "`consulta keys add` e defina API_KEYS_FILE",
+            "`python -m consulta keys add` e defina API_KEYS_FILE",
         )
     page = request.headers.get("Origin")
     if page is not None and ORIGIN not in request and not _is_local(page.partition("://")[2]):
