@@ -6,7 +6,7 @@ flight has one or more askers, and each reads the same log under its own task_id
 position in the log is its `seq` for every one of them.
 
     consulta:lookup:{task}          hash: origin, tenant, kind, deadline, flight, ended …
-    consulta:flight:{id}            hash: wanted, left, claim:, by:, tried:, seq:<step>, ended …
+    consulta:flight:{id}            hash: wanted, left, ordered, claim:, by:, tried:, seq:<step> …
     consulta:flight:{id}:log        list of events, without task_id and seq
     consulta:flight:{id}:askers     hash: task -> origin
     consulta:inflight:{subject}     the flight under way for a subject
@@ -39,6 +39,8 @@ SLACK_S: Final = 3600
 # How often others may go before the one that has waited longest. With it, a steady stream of
 # urgent lookups leaves every 20th permit of a limited queue to the rest.
 PATIENCE: Final = 20
+# After so long a flight's orders may have got lost, as far as whoever joins it can know.
+_RENEW_MS: Final = 10_000
 # When to look again at what was found overdue: soon at a deadline, whose asker waits, later at
 # what starts, which the delay queues bring all the same. And how much to take at once.
 _AGAIN_S: Final = {"deadlines": 3.0, "scheduled": 30.0}
@@ -53,10 +55,11 @@ CLAIMANTS: Final = "consulta:claimants"
 class Plan:
     """What planning said. `before` is the priority the flight had until now.
 
+    Who `renews` joins, and has what is still to be done ordered again.
     `seconds` are those until it starts if it is `early`, else until its `deadline` (Unix seconds).
     """
 
-    verdict: Literal["leads", "joins", "again", "ended", "other", "early", "late", "gone"]
+    verdict: Literal["leads", "joins", "renews", "again", "ended", "other", "early", "late", "gone"]
     flight: str
     before: int
     seconds: float
@@ -233,6 +236,7 @@ class Lookups:
             round(request.deadline * 1000),
             SLACK_S,
             request.priority,
+            _RENEW_MS,
             encode(started),
         )
         return Plan(verdict.decode(), flight.decode(), int(before), ms / 1000, int(deadline) / 1000)

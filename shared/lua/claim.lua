@@ -67,7 +67,8 @@ if redis.call('HEXISTS', key, 'seq:' .. step) == 1 then
 elseif redis.call('EXISTS', key) == 0 or redis.call('HEXISTS', key, 'ended') == 1 then
   verdict = 'drop'
 elseif holder and holder ~= order then
-  -- Its message is still in the queue, unacknowledged, so this one may go.
+  -- Its message is still in the queue, unacknowledged, so this one may go, and its place in the line.
+  redis.call('ZREM', waiting, flight)
   return {'drop', 0, '0', '', ''}
 elseif holder and claimant ~= instance and lives(claimant) then
   return {'busy', 0, '0', '', ''}
