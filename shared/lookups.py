@@ -13,6 +13,7 @@ position in the log is its `seq` for every one of them.
     consulta:waiting:{queue}        zset: flights waiting to be taken, by time of arrival
     consulta:deadlines              zset: tasks that were accepted and have not ended, by deadline
     consulta:scheduled              zset: tasks put off, by the time they start
+    consulta:put_off                zset: <step>:<flight> of orders put off, by when they come back
     consulta:overtaken:{queue}      hash: who has waited longest, and how often others went before
     consulta:active:{queue}         zset: flights being worked on, by deadline
 
@@ -43,11 +44,12 @@ PATIENCE: Final = 20
 _RENEW_MS: Final = 10_000
 # When to look again at what was found overdue: soon at a deadline, whose asker waits, later at
 # what starts, which the delay queues bring all the same. And how much to take at once.
-_AGAIN_S: Final = {"deadlines": 3.0, "scheduled": 30.0}
+_AGAIN_S: Final = {"deadlines": 3.0, "scheduled": 30.0, "put_off": 30.0}
 BATCH: Final = 100
 
 _DEADLINES: Final = "consulta:deadlines"
 _SCHEDULED: Final = "consulta:scheduled"
+_PUT_OFF: Final = "consulta:put_off"
 CLAIMANTS: Final = "consulta:claimants"
 
 
@@ -339,6 +341,19 @@ class Lookups:
         key = f"consulta:{what}"
         tasks = await self._store.run("sweep", [key], self._clock(), seconds, _AGAIN_S[what], BATCH)
         return [task.decode() for task in tasks]
+
+    async def astray(self, seconds: float) -> list[tuple[str, str, bytes]]:
+        """Up to BATCH orders that were put off and are late by so long: not the same soon again.
+
+        Returns of each its step, the order it is to be sent as, and its body.
+        """
+        late, again = round(seconds * 1000), round(_AGAIN_S["put_off"] * 1000)
+        arguments = (self._clock(), late, again, BATCH, uuid4().hex)
+        found = await self._store.run("astray", [_PUT_OFF], *arguments)
+        return [
+            (step.decode(), order.decode(), body)
+            for step, order, body in zip(found[::3], found[1::3], found[2::3], strict=True)
+        ]
 
     @translated
     async def revoke(self, task: str) -> None:
