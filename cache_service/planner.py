@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 from uuid import uuid4
 
 from shared.bus import Bus
-from shared.cache import Cache, Entries
+from shared.cache import Cache
 from shared.errors import InvalidInput
 from shared.flow.ending import Endings
 from shared.identifiers import Identifier, parse
@@ -15,15 +15,17 @@ from shared.lookups import Lookups, Plan, Recorded
 from shared.messages import (
     STAGES,
     Event,
+    Outcome,
     Requested,
     Stage,
     StageRequested,
+    decode_event,
     encode,
 )
 from shared.orders import Orders
 from shared.reporter import Reporter
 from shared.results import from_cache, started
-from shared.stages import Inputs, derived, waits_for, wanted
+from shared.stages import Inputs, derived, waits_for, wanted, without
 from shared.topology import REQUESTED
 
 
@@ -62,9 +64,9 @@ class Planner:
             case "ended":
                 # Asked for again by an asker who missed its end.
                 await self.reporter.catch_up(request.task_id, request.origin)
-            case "leads" | "joins" | "again":
+            case "leads" | "joins" | "renews" | "again":
                 steps = [self._announce(request, plan, first)]
-                if plan.verdict != "joins" or request.priority > plan.before:
+                if plan.verdict != "joins":
                     steps.append(self._start(request, identifier, digest, stages, plan))
                 # At once: neither needs the other's outcome, and they share their round trips.
                 await asyncio.gather(*steps)
@@ -94,30 +96,25 @@ class Planner:
     ) -> None:
         """Answer what is fresh and order what is not; what has an outcome is left alone.
 
-        This runs again for a lookup delivered twice, and for an urgent asker who joins: their
-        orders are new, with the new priority, and the claim lets only one of two be done.
+        This runs again for a lookup delivered twice, and for an asker who joins and is urgent or
+        finds the orders old, since they may be lost. The new orders have the highest priority
+        aboard, and the claim lets only one of two be done.
         """
-        entries: Entries = {} if request.refresh else await self.cache.read(request.kind, digest)
-        missing, left = [], len(stages)
-        for stage in stages:
-            entry = entries.get(stage)
-            if entry is None or not entry.is_fresh():
-                missing.append(stage)
-                continue
-            answered = await self.reporter.report(
-                plan.flight, stage, from_cache(stage, entry), counts=True
-            )
-            left = answered.left
-        if left == 0:
-            await self.orders.analysis(plan.flight, request.priority)
+        done, missing = await self._answered(request, digest, stages, plan)
+        priority = max(request.priority, plan.before)
+        if "analysis" in done:
+            await self.endings.complete(plan.flight)
+        elif not missing:
+            await self.orders.analysis(plan.flight, priority)
         orders = []
         for stage in missing:
             first = waits_for(request.kind, stage)
             if first in missing:
                 continue  # it is on the slip of the one it waits for
             inputs = Inputs(request.kind, [identifier.value])
+            ending: Outcome = "nao_encontrado"
             if first is not None:
-                inputs = derived(stage, entries[first].data)
+                inputs, ending = derived(stage, done[first].data), without(done[first])
             order = StageRequested(
                 flight=plan.flight,
                 order=uuid4().hex,
@@ -128,13 +125,33 @@ class Planner:
                 input_kind=inputs.kind,
                 inputs=inputs.values,
                 slip=[later for later in missing if waits_for(request.kind, later) == stage],
-                priority=request.priority,
+                priority=priority,
                 refresh=request.refresh,
                 purpose=request.purpose,
                 legal_basis=request.legal_basis,
             )
-            orders.append(self.orders.stage(order))
+            orders.append(self.orders.stage(order, without=ending))
         await asyncio.gather(*orders)
+
+    async def _answered(
+        self, request: Requested, digest: str, stages: list[Stage], plan: Plan
+    ) -> tuple[dict[str, Event], list[Stage]]:
+        """What the flight has been told, by type, now by the cache too; and the stages it lacks."""
+        log = [] if plan.verdict == "leads" else await self.lookups.log(plan.flight)
+        done: dict[str, Event] = {event.type: event for event in map(decode_event, log)}
+        entries = {} if request.refresh else await self.cache.read(request.kind, digest)
+        missing = []
+        for stage in stages:
+            if stage not in done:
+                entry = entries.get(stage)
+                if entry is None or not entry.is_fresh():
+                    missing.append(stage)
+                    continue
+                done[stage] = from_cache(stage, entry)
+            if done[stage].cached:
+                # Once more where whoever wrote it down may have died before it was told.
+                await self.reporter.report(plan.flight, stage, done[stage], counts=True)
+        return done, missing
 
 
 def _subject(request: Requested, digest: str, stages: list[Stage]) -> str:

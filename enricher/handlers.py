@@ -24,11 +24,11 @@ from shared.flow.claims import Claims, root
 from shared.identifiers import Kind
 from shared.limits import Limiter, Permit
 from shared.lookups import Claim, Lookups, Recorded
-from shared.messages import Event, Outcome, Stage, StageRequested, decode, decode_event, encode, now
+from shared.messages import Event, Stage, StageRequested, decode, decode_event, encode, now
 from shared.orders import Orders
 from shared.records import Phone, Phones
 from shared.reporter import Reporter
-from shared.stages import derived
+from shared.stages import derived, without
 from shared.topology import Queue
 
 # Left of a lookup's time for the analysis, so that a hanging provider costs no result.
@@ -247,7 +247,7 @@ class Handlers:
                 tries={},
                 numbers=[],
             )
-            await self.orders.stage(following, without=_without(event))
+            await self.orders.stage(following, without=without(event))
         if recorded.left == 0:
             await self.orders.analysis(order.flight, order.priority)
 
@@ -261,8 +261,3 @@ class Handlers:
 def _numbers(answers: list[tuple[Answer, str]]) -> list[Phone]:
     records = [answer.record for answer, _ in answers if isinstance(answer.record, Phones)]
     return [number for record in records for number in record.numbers]
-
-
-def _without(event: Event) -> Outcome:
-    """What a stage with nothing to look up ends as: its registration has none, or is missing."""
-    return "nao_encontrado" if event.outcome in {"ok", "nao_encontrado"} else "indisponivel"

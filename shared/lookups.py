@@ -6,13 +6,14 @@ flight has one or more askers, and each reads the same log under its own task_id
 position in the log is its `seq` for every one of them.
 
     consulta:lookup:{task}          hash: origin, tenant, kind, deadline, flight, ended …
-    consulta:flight:{id}            hash: wanted, left, claim:, by:, tried:, seq:<step>, ended …
+    consulta:flight:{id}            hash: wanted, left, ordered, claim:, by:, tried:, seq:<step> …
     consulta:flight:{id}:log        list of events, without task_id and seq
     consulta:flight:{id}:askers     hash: task -> origin
     consulta:inflight:{subject}     the flight under way for a subject
     consulta:waiting:{queue}        zset: flights waiting to be taken, by time of arrival
     consulta:deadlines              zset: tasks that were accepted and have not ended, by deadline
     consulta:scheduled              zset: tasks put off, by the time they start
+    consulta:put_off                zset: <step>:<flight> of orders put off, by when they come back
     consulta:overtaken:{queue}      hash: who has waited longest, and how often others went before
     consulta:active:{queue}         zset: flights being worked on, by deadline
 
@@ -39,13 +40,16 @@ SLACK_S: Final = 3600
 # How often others may go before the one that has waited longest. With it, a steady stream of
 # urgent lookups leaves every 20th permit of a limited queue to the rest.
 PATIENCE: Final = 20
+# After so long a flight's orders may have got lost, as far as whoever joins it can know.
+_RENEW_MS: Final = 10_000
 # When to look again at what was found overdue: soon at a deadline, whose asker waits, later at
 # what starts, which the delay queues bring all the same. And how much to take at once.
-_AGAIN_S: Final = {"deadlines": 3.0, "scheduled": 30.0}
+_AGAIN_S: Final = {"deadlines": 3.0, "scheduled": 30.0, "put_off": 30.0}
 BATCH: Final = 100
 
 _DEADLINES: Final = "consulta:deadlines"
 _SCHEDULED: Final = "consulta:scheduled"
+_PUT_OFF: Final = "consulta:put_off"
 CLAIMANTS: Final = "consulta:claimants"
 
 
@@ -53,10 +57,11 @@ CLAIMANTS: Final = "consulta:claimants"
 class Plan:
     """What planning said. `before` is the priority the flight had until now.
 
+    Who `renews` joins, and has what is still to be done ordered again.
     `seconds` are those until it starts if it is `early`, else until its `deadline` (Unix seconds).
     """
 
-    verdict: Literal["leads", "joins", "again", "ended", "other", "early", "late", "gone"]
+    verdict: Literal["leads", "joins", "renews", "again", "ended", "other", "early", "late", "gone"]
     flight: str
     before: int
     seconds: float
@@ -233,6 +238,7 @@ class Lookups:
             round(request.deadline * 1000),
             SLACK_S,
             request.priority,
+            _RENEW_MS,
             encode(started),
         )
         return Plan(verdict.decode(), flight.decode(), int(before), ms / 1000, int(deadline) / 1000)
@@ -335,6 +341,19 @@ class Lookups:
         key = f"consulta:{what}"
         tasks = await self._store.run("sweep", [key], self._clock(), seconds, _AGAIN_S[what], BATCH)
         return [task.decode() for task in tasks]
+
+    async def astray(self, seconds: float) -> list[tuple[str, str, bytes]]:
+        """Up to BATCH orders that were put off and are late by so long: not the same soon again.
+
+        Returns of each its step, the order it is to be sent as, and its body.
+        """
+        late, again = round(seconds * 1000), round(_AGAIN_S["put_off"] * 1000)
+        arguments = (self._clock(), late, again, BATCH, uuid4().hex)
+        found = await self._store.run("astray", [_PUT_OFF], *arguments)
+        return [
+            (step.decode(), order.decode(), body)
+            for step, order, body in zip(found[::3], found[1::3], found[2::3], strict=True)
+        ]
 
     @translated
     async def revoke(self, task: str) -> None:

@@ -5,7 +5,7 @@ from typing import Any, Final
 
 from shared.errors import InvalidInput
 from shared.identifiers import Kind, parse
-from shared.messages import Stage
+from shared.messages import Event, Outcome, Stage
 
 DEFAULT: Final[dict[Kind, tuple[Stage, ...]]] = {
     "cpf": ("telegram", "endereco", "telefone"),
@@ -64,6 +64,11 @@ def derived(stage: Stage, registration: dict[str, Any] | None) -> Inputs:
         cep = (registration.get("endereco") or {}).get("cep")
         return Inputs("cep", _valid("cep", [cep] if cep else []))
     return Inputs("telefone", _valid("telefone", registration.get("telefones") or []))
+
+
+def without(registration: Event) -> Outcome:
+    """What a stage with nothing to look up ends as: its registration has none, or is missing."""
+    return "nao_encontrado" if registration.outcome in {"ok", "nao_encontrado"} else "indisponivel"
 
 
 def _valid(kind: Kind, raw: list[str]) -> list[str]:

@@ -6,7 +6,7 @@ service looks every second: so a lookup ends in time whichever of them are up.
 RabbitMQ moves a message from one delay queue to the next by dead-lettering, which classic queues
 do without confirms: one that is between two levels at the moment the broker is killed is gone. So
 each lookup that is put off also stands in Redis by the time it starts, and is sent once more when
-that has clearly passed; the message may come twice.
+that has clearly passed; the message may come twice. So is an order that was put off by its handler.
 """
 
 import asyncio
@@ -16,11 +16,14 @@ from collections.abc import Awaitable, Callable, Iterable
 from contextlib import suppress
 from typing import Final, TypeVar
 
+from msgspec.structs import replace
+
 from shared.bus import Bus
 from shared.errors import Unavailable
 from shared.flow.ending import Endings
 from shared.lookups import BATCH, Lookups, Recorded
-from shared.topology import REQUESTED
+from shared.messages import AnalysisRequested, StageRequested, decode
+from shared.topology import ANALYSIS, REQUESTED, STAGE_QUEUES
 
 log = logging.getLogger(__name__)
 
@@ -29,6 +32,8 @@ Item = TypeVar("Item")
 EVERY_S: Final = 1.0
 # Later than any delay that only took its time.
 GRACE_S: Final = 3.0
+# The same of an order, whose delay may be up to three seconds longer than its time: see `consumer`.
+LATE_S: Final = 5.0
 # Ended side by side: they share their round trips.
 TOGETHER: Final = 20
 MOST_UNTOLD: Final = 10_000
@@ -87,9 +92,11 @@ class Sweeper:
             return 0
         overdue = await self._lookups.overdue("scheduled", GRACE_S)
         await _each(overdue, self._start)
-        if overdue:
-            log.warning("sent again", extra={"scheduled": len(overdue)})
-        return len(overdue)
+        astray = await self._lookups.astray(LATE_S)
+        await _each(astray, self._send)
+        if overdue or astray:
+            log.warning("sent again", extra={"scheduled": len(overdue), "orders": len(astray)})
+        return len(overdue) + len(astray)
 
     async def _start(self, task: str) -> None:
         request = await self._lookups.put_off(task)
@@ -98,6 +105,16 @@ class Sweeper:
                 # Of a version that did not say when it starts: its delay is over.
                 request.delay = 0
             await self._bus.command(REQUESTED, request, priority=request.priority)
+
+    async def _send(self, astray: tuple[str, str, bytes]) -> None:
+        step, name, body = astray
+        order: StageRequested | AnalysisRequested
+        if step == "analysis":
+            queue, order = ANALYSIS, decode(body, AnalysisRequested)
+        else:
+            order = decode(body, StageRequested)
+            queue = STAGE_QUEUES[order.stage]
+        await self._bus.command(queue, replace(order, order=name), priority=order.priority)
 
 
 async def _regularly(sweep: Callable[[], Awaitable[int]]) -> None:

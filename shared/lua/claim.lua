@@ -13,7 +13,8 @@
 -- delivered again before its ack, or its process have died before it was published, there are two
 -- of it, or one: so either may be carried out, `last` or `next`, and whichever is put off again
 -- makes the other one that nobody needs. That one is dropped: the message of `last` is in the queue
--- for as long as that of `next` is not.
+-- for as long as that of `next` is not. One that did not come back in time was sent again: `sent` is
+-- as good as `next`.
 --
 -- What has waited longest and was overtaken `patience` times in a row by others is overdue: its
 -- order is handed out, to be published again with the highest priority.
@@ -54,8 +55,9 @@ end
 
 local function is_surplus()
   if not string.find(order, '.', 1, true) then return false end
-  local last, next = unpack(redis.call('HMGET', key, 'last:' .. step, 'next:' .. step))
-  return last and order ~= last and order ~= next
+  local last, next, sent =
+    unpack(redis.call('HMGET', key, 'last:' .. step, 'next:' .. step, 'sent:' .. step))
+  return last and order ~= last and order ~= next and order ~= sent
 end
 
 local deadline = redis.call('HGET', key, 'deadline') or '0'
@@ -67,7 +69,8 @@ if redis.call('HEXISTS', key, 'seq:' .. step) == 1 then
 elseif redis.call('EXISTS', key) == 0 or redis.call('HEXISTS', key, 'ended') == 1 then
   verdict = 'drop'
 elseif holder and holder ~= order then
-  -- Its message is still in the queue, unacknowledged, so this one may go.
+  -- Its message is still in the queue, unacknowledged, so this one may go, and its place in the line.
+  redis.call('ZREM', waiting, flight)
   return {'drop', 0, '0', '', ''}
 elseif holder and claimant ~= instance and lives(claimant) then
   return {'busy', 0, '0', '', ''}
@@ -80,6 +83,7 @@ else
   redis.call('ZADD', active, deadline, flight)
 end
 redis.call('ZREM', waiting, flight)
+redis.call('ZREM', 'consulta:put_off', step .. ':' .. flight)
 -- Nobody works on what has ended, nor on what should have: its process died.
 if verdict == 'drop' then redis.call('ZREM', active, flight) end
 redis.call('ZREMRANGEBYSCORE', active, '-inf', now)

@@ -2,15 +2,18 @@
 -- KEYS: lookup, pointer (subject -> flight)
 -- ARGV: now ms (0: Redis' own clock), task, new flight, origin, tenant ('' if no gateway accepted
 --       it), kind, digest, wanted, how many that are, deadline ms as the message says (0: it does
---       not), delay ms, ms from the start to the deadline, slack s, priority, first event
+--       not), delay ms, ms from the start to the deadline, slack s, priority, ms after which orders
+--       are made again, first event
 -- Returns {verdict, flight, priority of the flight before, ms, deadline ms}; verdict is one of
---   leads (new flight), joins (somebody else's), again (planned before), ended (nothing to do),
+--   leads (new flight), joins (somebody else's), renews (joins, and what is to be done is ordered
+--         again: by more urgent orders, or because the last ones are old and may have been lost),
+--   again (planned before), ended (nothing to do),
 --   other (the task_id is that of a lookup of another subject),
 --   early (it starts in so many ms), late (its time was up before it began),
 --   gone  (its time was up, and whoever accepted it saw to its end long ago)
 local lookup, pointer = KEYS[1], KEYS[2]
 local now, task, fresh, origin, tenant, kind, digest, wanted, left, due, delay, length, slack,
-  priority, started = unpack(ARGV)
+  priority, renew, started = unpack(ARGV)
 now, due, delay, length = tonumber(now), tonumber(due), tonumber(delay), tonumber(length)
 if now == 0 then
   local time = redis.call('TIME')
@@ -63,12 +66,16 @@ if not flight or redis.call('EXISTS', key) == 0 or redis.call('HEXISTS', key, 'e
   verdict, flight = 'leads', fresh
   key = 'consulta:flight:' .. flight
   redis.call('HSET', key, 'kind', kind, 'digest', digest, 'wanted', wanted, 'left', left,
-    'deadline', deadline, 'priority', priority, 'pointer', pointer)
+    'deadline', deadline, 'priority', priority, 'pointer', pointer, 'ordered', now)
   redis.call('RPUSH', key .. ':log', started)
   redis.call('SET', pointer, flight, 'EX', lifetime)
 else
   before = tonumber(redis.call('HGET', key, 'priority'))
-  if tonumber(priority) > before then redis.call('HSET', key, 'priority', priority) end
+  local age = now - tonumber(redis.call('HGET', key, 'ordered') or 0)
+  if tonumber(priority) > before or age >= tonumber(renew) then
+    verdict = 'renews'
+    redis.call('HSET', key, 'priority', math.max(priority, before), 'ordered', now)
+  end
   if tonumber(deadline) > tonumber(redis.call('HGET', key, 'deadline')) then
     redis.call('HSET', key, 'deadline', deadline)
   end

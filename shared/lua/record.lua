@@ -33,9 +33,11 @@ if verdict == 'new' and terminal ~= '' then
   for stage in string.gmatch((redis.call('HGET', key, 'wanted') or '') .. ',', '([^,]+),') do
     redis.call('ZREM', 'consulta:active:stage.' .. stage, flight)
     redis.call('ZREM', 'consulta:waiting:stage.' .. stage, flight)
+    redis.call('ZREM', 'consulta:put_off', stage .. ':' .. flight)
   end
   redis.call('ZREM', 'consulta:active:analysis.requested', flight)
   redis.call('ZREM', 'consulta:waiting:analysis.requested', flight)
+  redis.call('ZREM', 'consulta:put_off', 'analysis:' .. flight)
   for _, task in ipairs(redis.call('HKEYS', askers)) do
     local lookup = 'consulta:lookup:' .. task
     if redis.call('EXISTS', lookup) == 1 then

@@ -14,8 +14,12 @@ redis.call('HDEL', key, 'claim:' .. step, 'by:' .. step)
 local time = redis.call('TIME')
 local at = time[1] * 1000000 + time[2] + back
 redis.call('ZADD', waiting, string.format('%.0f', at), flight)
+-- Should the delay queues lose it, it is sent again: see astray.lua.
+local due = math.floor(at / 1000)
+redis.call('ZADD', 'consulta:put_off', due, step .. ':' .. flight)
+redis.call('HDEL', key, 'sent:' .. step)
 -- What it comes back as, and what it has found out so far: whoever has the step next, be it by another
 -- order, goes on from there.
 redis.call('HSET', key, 'order:' .. step, body, 'tried:' .. step, body,
-  'last:' .. step, order, 'next:' .. step, again)
+  'last:' .. step, order, 'next:' .. step, again, 'due:' .. step, due)
 return 1

@@ -56,7 +56,10 @@ async def test_what_ended_while_its_process_was_dead_is_no_longer_at_work(store:
 async def test_another_order_s_claim_stays(store: Store) -> None:
     under_way = await flight(store)
     assert await claim(store, under_way) == "go"
+    # It stood in line behind the one that is being carried out.
+    await store.redis.zadd(waiting_key(QUEUE), {under_way: 1})
     assert await claim(store, under_way, "another") == "drop"
+    assert await store.redis.zcard(waiting_key(QUEUE)) == 0
     assert await at_work(store) == [under_way.encode()]
 
 

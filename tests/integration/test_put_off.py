@@ -1,6 +1,8 @@
 """An order that has to wait for long waits in its queue, and goes on where it was."""
 
+import time
 from collections.abc import AsyncIterator
+from itertools import pairwise
 from typing import Any, cast
 from uuid import uuid4
 
@@ -19,16 +21,19 @@ from shared.errors import StoreUnavailable
 from shared.flow.claims import Claims
 from shared.flow.ending import Endings
 from shared.flow.freshness import Freshness
+from shared.flow.sweeper import Sweeper
 from shared.limits import LEASE, Limit, Limiter, Permit
 from shared.lookups import PATIENCE, Lookups, active_key, flight_key, waiting_key
 from shared.messages import AnalysisRequested, Attempt, Event, StageRequested, decode, decode_event
 from shared.reporter import event
 from shared.settings import Secret, load
 from shared.store import Store
+from shared.topology import ANALYSIS, STAGE_QUEUES
 from tests.contract.test_providers_on_simulator import KNOWN
 from tests.integration.enriching import Enricher, NoOrders, Quiet
 from tests.integration.test_ageing import waits
 from tests.integration.test_claims import flight
+from tests.integration.test_sweeper import Clock, taken
 from tests.queue.asker import eventually
 
 QUEUE = "stage.endereco"
@@ -303,8 +308,97 @@ async def test_of_several_phones_those_found_are_not_looked_up_again(
     assert enricher.tries == {"phonenumbers": 3}
 
 
+@pytest.fixture
+def clock() -> Clock:
+    clock = Clock()
+    # What is put off comes back by Redis' own clock.
+    clock.ms = round(time.time() * 1000)
+    return clock
+
+
+@pytest.fixture
+def sweeper(bus: Bus, store: Store, clock: Clock) -> Sweeper:
+    lookups = Lookups(store, clock)
+    endings = Endings(lookups, Cache(store, Secret("x")), Quiet(bus, lookups), load(Freshness, {}))
+    return Sweeper(bus, lookups, endings)
+
+
+async def test_an_order_that_the_delay_queues_lost_is_sent_again(
+    bus: Bus, store: Store, enricher: Enricher, sweeper: Sweeper, clock: Clock
+) -> None:
+    order = await enricher.ordered(KNOWN["cep"])
+    lost = await handle(enricher, order)
+    assert lost is not None
+    clock.forward(60)
+    assert await sweeper.start() == 0
+    clock.forward(6)
+    assert await sweeper.start() == 1
+    again = await taken(bus, STAGE_QUEUES["endereco"])
+    assert structs.replace(again, order=lost.order) == lost
+    tried = enricher.tries["opencep"]
+    await store.redis.delete("consulta:permits:viacep")
+    assert await handle(enricher, again) is None
+    assert (await outcome(enricher, order.flight)).source == "viacep"
+    # It was only late, and has nobody asked once more.
+    assert await handle(enricher, lost) is None
+    assert enricher.tries == {"opencep": tried, "viacep": 1}
+
+
+async def test_an_order_that_stays_away_is_sent_ever_more_seldom(
+    enricher: Enricher, sweeper: Sweeper, clock: Clock
+) -> None:
+    """It need not be lost: it may stand in a long queue."""
+    await handle(enricher, await enricher.ordered(KNOWN["cep"]))
+    clock.forward(60)
+    sent = []
+    for late in range(5, 3600, 5):
+        clock.forward(5)
+        if await sweeper.start():
+            sent.append(late)
+    assert sent[0] <= 10
+    assert sent[1] - sent[0] >= 30
+    assert all(later >= 2 * sooner for sooner, later in pairwise(sent))
+
+
+async def test_of_the_copies_of_an_order_one_is_carried_out(
+    store: Store, enricher: Enricher, clock: Clock
+) -> None:
+    order = await enricher.ordered(KNOWN["cep"])
+    first = await handle(enricher, order)
+    assert first is not None
+    names, lookups = [], Lookups(store, clock)
+    for seconds in (66, 31):
+        clock.forward(seconds)
+        [(_, name, _)] = await lookups.astray(5)
+        names.append(name)
+    # Of the copies the newest counts, beside the one that may only be late.
+    assert await handle(enricher, structs.replace(first, order=names[0])) is None
+    again = await handle(enricher, structs.replace(first, order=names[1]))
+    assert again is not None
+    assert await handle(enricher, first) is None
+    await store.redis.delete("consulta:permits:viacep")
+    assert await handle(enricher, again) is None
+    assert (await outcome(enricher, order.flight)).source == "viacep"
+    assert enricher.tries["viacep"] == 1
+
+
+async def test_what_came_back_or_ended_is_not_sent_again(
+    store: Store, enricher: Enricher, sweeper: Sweeper, clock: Clock
+) -> None:
+    first, second = [await enricher.ordered(KNOWN["cep"]) for _ in range(2)]
+    again = await handle(enricher, first)
+    assert again is not None
+    assert await handle(enricher, second) is not None
+    claims = enricher.handlers.claims
+    await claims.claim(first.flight, "endereco", again.order, QUEUE)
+    await enricher.lookups.record(second.flight, "error", event("error"))
+    clock.forward(66)
+    assert await sweeper.start() == 0
+    assert not await store.redis.exists("consulta:put_off")
+
+
 async def test_an_analysis_whose_permit_was_held_too_long_waits_for_a_new_one(
-    store: Store, bus: Bus
+    store: Store, bus: Bus, sweeper: Sweeper, clock: Clock
 ) -> None:
     lookups, limit = Lookups(store), Limit.parse("analysis.requested", "1/hour")
     moment = [0.0]
@@ -322,6 +416,9 @@ async def test_an_analysis_whose_permit_was_held_too_long_waits_for_a_new_one(
     assert await limiter.acquire(Permit(limit)) == 0
     with pytest.raises(PutOff):
         await handlers.on_analysis_requested(order, cast("Delivery", None), permit)
+    clock.forward(66)
+    assert await sweeper.start() == 1
+    assert (await taken(bus, ANALYSIS)).flight == order.flight
     await store.redis.delete(limit.key)
     await handlers.on_analysis_requested(order, cast("Delivery", None), permit)
     assert permit.used
