@@ -22,11 +22,13 @@ local key, waiting, active, overtaken, claimants = unpack(KEYS)
 local step, order, flight, patience, instance = unpack(ARGV)
 local time = redis.call('TIME')
 local now = time[1] * 1000 + math.floor(time[2] / 1000)
+-- The line's unit: in milliseconds, what came in this very one would seem to come yet.
+local micros = time[1] * 1000000 + time[2]
 
 local function overdue()
   local head, since = unpack(redis.call('ZRANGE', waiting, 0, 0, 'WITHSCORES'))
   -- One that comes back later was put off, and is not being passed over.
-  if not head or tonumber(since) > now * 1000 then return '' end
+  if not head or tonumber(since) > micros then return '' end
   local about = 'consulta:flight:' .. head
   -- Equals are served in the order of the queue; only what is more urgent overtakes.
   if tonumber(redis.call('HGET', key, 'priority')) <= tonumber(redis.call('HGET', about, 'priority') or 0)
