@@ -133,7 +133,7 @@ class Limiter:
         self._store = store
         self._clock, self._monotonic = clock, monotonic
 
-    async def acquire(self, permit: Permit, *, lease: float = LEASE) -> float:
+    async def acquire(self, permit: Permit, *, lease: float = LEASE, again: float = 0.0) -> float:
         """Take a permit: 0 if granted, else the seconds after which to ask again.
 
         Asking again for the same one is safe, so an answer that got lost costs nothing.
@@ -141,6 +141,8 @@ class Limiter:
         Args:
             lease: seconds after which a permit nobody settled counts as settled; 0 for what is
                 over and done with once it is granted.
+            again: seconds after which to ask again while a permit is out, which may come back
+                unused; 0 for whoever has better to do than to wait for that.
 
         Raises:
             StoreUnavailable: nobody knows, so nobody may: the limit fails closed.
@@ -154,6 +156,7 @@ class Limiter:
             self._clock(),
             permit.id,
             micros,
+            round(again * 1e6),
             *permit.limit.arguments,
         )
         if not wait:

@@ -1,5 +1,7 @@
 -- An exact sliding window: at most `limit` calls in any stretch of `window` microseconds.
--- KEYS: permits   ARGV: now us (0: Redis' own clock), permit id, lease us, limit, window us, …
+-- KEYS: permits
+-- ARGV: now us (0: Redis' own clock), permit id, lease us, us after which to ask again while one is
+--       out that may come back unused (0: when the wait is over), limit, window us, …
 -- Returns {wait us, lease left us}: no wait if the permit is granted, be it before, by an answer
 -- that got lost; else how long until it is worth asking again. Durations, so that nobody's clock
 -- but this one matters.
@@ -12,12 +14,12 @@ if now == 0 then
   local time = redis.call('TIME')
   now = time[1] * 1000000 + time[2]
 end
-local id, lease = ARGV[2], tonumber(ARGV[3])
+local id, lease, again = ARGV[2], tonumber(ARGV[3]), tonumber(ARGV[4])
 local held = redis.call('ZSCORE', KEYS[1], id)
 if held then return {0, tonumber(held) - now} end
 
 local retry, longest = 0, 0
-for index = 4, #ARGV, 2 do
+for index = 5, #ARGV, 2 do
   local limit, window = tonumber(ARGV[index]), tonumber(ARGV[index + 1])
   longest = math.max(longest, window)
   local since = string.format('(%.0f', now - window)
@@ -29,8 +31,13 @@ for index = 4, #ARGV, 2 do
     retry = math.max(retry, math.min(tonumber(blocker[2]), now) + window)
   end
 end
--- At least one: to wait for nothing is to be granted it.
-if retry > 0 then return {math.max(1, retry - now), 0} end
+if retry > 0 then
+  local out = redis.call('ZCOUNT', KEYS[1], string.format('(%.0f', now), '+inf')
+  -- Only the process that has it hears of one that comes back unused.
+  if again > 0 and out > 0 then retry = math.min(retry, now + again) end
+  -- At least one: to wait for nothing is to be granted it.
+  return {math.max(1, retry - now), 0}
+end
 redis.call('ZREMRANGEBYSCORE', KEYS[1], '-inf', string.format('%.0f', now - longest))
 redis.call('ZADD', KEYS[1], string.format('%.0f', now + lease), id)
 redis.call('PEXPIRE', KEYS[1], math.ceil((longest + lease) / 1000) + 1000)

@@ -121,6 +121,28 @@ async def test_every_window_holds(store: Store) -> None:
     assert await limiter.acquire(Permit(limit, "d")) == pytest.approx(3600 - 61)
 
 
+@pytest.mark.parametrize("text", ["1/day", "2/day"])
+async def test_whoever_would_sleep_over_one_that_is_out_asks_again_soon(
+    store: Store, text: str
+) -> None:
+    limiter, limit = Limiter(store, Clock()), Limit.parse("queue", text)
+    count, _ = limit.windows[0]
+    for number in range(count):
+        assert await limiter.acquire(Permit(limit, str(number))) == 0
+    # All but the last have been used, so the first to come free by itself is a day off.
+    for number in range(count - 1):
+        await limiter.settle(Permit(limit, str(number), used=True))
+    last, waiting = Permit(limit, str(count - 1)), Permit(limit)
+    assert await limiter.acquire(waiting, again=10) == 10
+    assert await limiter.acquire(waiting) == 86400
+    # Only its own process hears of this.
+    await limiter.settle(last)
+    assert await limiter.acquire(waiting, again=10) == 0
+    waiting.used = True
+    await limiter.settle(waiting)
+    assert await limiter.acquire(Permit(limit), again=10) == 86400
+
+
 async def test_the_line_tells_each_one_its_turn(store: Store) -> None:
     clock = Clock()
     limiter, limit = Limiter(store, clock), Limit.parse("queue", "2/min")

@@ -9,6 +9,7 @@ from datetime import datetime
 from typing import Final
 from urllib.parse import urlsplit
 
+from shared.limits import Limit, Limiter, Permit
 from shared.link import HEARTBEAT
 from tests.arena import RABBITMQCTL, Arena, Arenas
 from tests.queue.asker import ceps
@@ -51,10 +52,12 @@ async def test_a_limited_queue_that_is_empty_or_blocked_is_not_polled(
 ) -> None:
     stand = await stands.up(arenas.new(), "endereco", "endereco.2", RATE_ENDERECO="1/day")
     assert await _traffic(arenas, stand) == ([], 0)
-    first, second = ceps(2)
-    # One after the other: of two that come together, either may take the day's only permit.
-    await stand.asker.heard("endereco", [await stand.asker.ask(first, prazo=900)])
-    await stand.asker.ask(second, prazo=900)
+    # The day's only permit: no longer out, so that it cannot come back unused.
+    limiter, spent = Limiter(stand.store), Permit(Limit.parse("stage.endereco", "1/day"), used=True)
+    assert await limiter.acquire(spent) == 0
+    await limiter.settle(spent)
+    [cep] = ceps(1)
+    await stand.asker.ask(cep, prazo=900)
     await stand.until_waiting(1)
     assert await _traffic(arenas, stand) == ([], 0)
 
