@@ -72,6 +72,7 @@ def base(settings: Service, name: str, **options: Any) -> web.Application:
             app[READY]["rabbitmq"] = _check(lambda: bus.is_up)
             app[READY]["tasks"] = _check(lambda: not supervisor.down)
             supervisor.keep("heartbeat", lambda: Workers(store).beat(name))
+            supervisor.keep("permits", app[LIMITER].watch)
             supervisor.keep("sweeper", sweeper.end)
             supervisor.keep("starter", sweeper.begin)
             supervisor.keep("teller", sweeper.tell)

@@ -63,13 +63,13 @@ async def test_a_limited_queue_that_is_empty_or_blocked_is_not_polled(
 
 
 async def _traffic(arenas: Arenas, stand: Stand) -> tuple[list[str], int]:
-    """Commands about permits, and packets to the broker beyond heartbeats, while nothing happens.
+    """Commands about its permits, and packets beyond heartbeats, while nothing happens.
 
     The packets are of the connections that take from the queue, by the broker's own count.
     """
     began = time.monotonic()
     before = await asyncio.to_thread(_packets, arenas, stand)
-    commands = await _commands(stand, "consulta:permits:")
+    commands = await _commands(stand, "consulta:permits:stage.endereco")
     after = await asyncio.to_thread(_packets, arenas, stand)
     heartbeats = 1 + int((time.monotonic() - began) / (HEARTBEAT / 2))
     assert len(after) == 2
