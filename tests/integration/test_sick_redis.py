@@ -10,12 +10,14 @@ from uuid import uuid4
 import pytest
 import pytest_asyncio
 from aiohttp import web
+from aiohttp.test_utils import TestServer
 
 from cache_service.app import build
 from cache_service.settings import Settings
 from shared.app import BUS, CACHE, LOOKUPS, STORE, SUPERVISOR, runner_of
 from shared.errors import StoreUnavailable
 from shared.messages import Requested
+from shared.ops import ops_application
 from shared.queues import Queues
 from shared.settings import load
 from shared.topology import REQUESTED
@@ -40,6 +42,14 @@ class Stand:
     gateway: Gateway
     service: web.Application
 
+    async def ready(self, app: web.Application) -> tuple[int, dict[str, bool]]:
+        """What a service says of itself: the status, and its checks."""
+        async with (
+            TestServer(ops_application(app)) as server,
+            self.gateway.http.get(server.make_url("/ready")) as answer,
+        ):
+            return answer.status, (await answer.json())["checks"]
+
     async def until(self, holds: Callable[[], Awaitable[bool]]) -> None:
         async with asyncio.timeout(30):
             while not await holds():
@@ -62,8 +72,10 @@ async def stand(arena: Arena, redis: SickRedis) -> AsyncIterator[Stand]:
     with pytest.MonkeyPatch.context() as patch:
         # A stopped Redis is given up at once.
         patch.setattr("shared.store.TIMEOUT", 0.3)
-        # Every illness meets a heartbeat.
-        patch.setattr("shared.workers.BEAT_S", 0.02)
+        # Every illness meets a heartbeat, and a look at the permits.
+        patch.setattr("shared.workers.BEAT_S", 0.1)
+        patch.setattr("shared.limits.LOOK_S", 0.02)
+        patch.setattr("shared.service.reachable.TICK_S", 0.05)
         async with Gateways(arena) as gateways:
             gateway = await gateways.start()
             env = {"AMQP_URL": arena.amqp_url, "REDIS_URL": arena.redis_url}
@@ -97,7 +109,8 @@ async def test_a_message_met_by_it_is_held_and_handled_once_redis_is_well(
         await stand.until(met)
         assert stand.service[SUPERVISOR].down == []
     await stand.until(planned)
-    assert {record.message for record in caplog.records} <= {"waiting"}
+    about = [record for record in caplog.records if record.name != "shared.service.reachable"]
+    assert {record.message for record in about} <= {"waiting"}
     depths = await Queues(stand.service[BUS], stand.service[STORE], {}).depths()
     assert not any(depth for name, depth in depths.items() if name.endswith(".dead"))
 
@@ -108,6 +121,31 @@ async def test_the_gateway_says_503_and_when_to_come_again(stand: Stand, illness
         async with stand.gateway.request("POST", "/api/consultas", json=CEP) as answer:
             assert (answer.status, answer.headers["Retry-After"]) == (503, "2")
     assert await stand.service[STORE].is_up()
+
+
+@pytest.mark.parametrize("illness", ILLNESSES)
+async def test_readiness_and_a_line_say_so(
+    stand: Stand, illness: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    async def seen(*apps: web.Application) -> bool:
+        return not any([(await stand.ready(app))[1]["redis_writes"] for app in apps])
+
+    async def told() -> bool:
+        return any(record.getMessage().startswith("REDIS_URL: ") for record in caplog.records)
+
+    async def well() -> bool:
+        return (await stand.ready(stand.service))[0] == 200
+
+    await stand.until(well)
+    caplog.set_level(logging.WARNING, "shared.service.reachable")
+    with getattr(stand.redis, illness)():
+        await stand.until(lambda: seen(stand.service, stand.gateway.app))
+        assert (await stand.ready(stand.service))[0] == 503
+        status, checks = await stand.ready(stand.gateway.app)
+        # It serves what is cached as long as that can be read.
+        assert (status, checks["redis"]) == ((200, True) if illness in READABLE else (503, False))
+        await stand.until(told)
+    await stand.until(well)
 
 
 @pytest.mark.parametrize("illness", ILLNESSES)
