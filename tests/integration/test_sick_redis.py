@@ -15,14 +15,18 @@ from aiohttp.test_utils import TestServer
 from cache_service.app import build
 from cache_service.settings import Settings
 from shared.app import BUS, CACHE, LOOKUPS, STORE, SUPERVISOR, runner_of
+from shared.cache import Cache
 from shared.errors import StoreUnavailable
 from shared.messages import Requested
 from shared.ops import ops_application
 from shared.queues import Queues
+from shared.reporter import event
+from shared.results import analysis_entry, analysis_field, to_cache
 from shared.settings import load
 from shared.topology import REQUESTED
 from tests.arena import Arena, Arenas
-from tests.gateway.gateways import CEP, Gateway, Gateways
+from tests.gateway.gateways import CEP, Gateway, Gateways, events_of
+from tests.gateway.keyring import Keyring
 from tests.sick_redis import SickRedis
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
@@ -33,6 +37,8 @@ ILLNESSES: Final = [
 # Those in which Redis answers whoever only reads.
 READABLE: Final = ILLNESSES[:4]
 
+KNOWN: Final = {"identificador": "01310-100", "tipo": "cep"}
+
 
 @dataclass
 class Stand:
@@ -40,6 +46,8 @@ class Stand:
 
     redis: SickRedis
     gateway: Gateway
+    # The gateway of a caller with a key.
+    keyed: Gateway
     service: web.Application
 
     async def ready(self, app: web.Application) -> tuple[int, dict[str, bool]]:
@@ -63,12 +71,17 @@ def redis(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SickRedis]:
 
 
 @pytest.fixture(scope="module")
+def keyring(tmp_path_factory: pytest.TempPathFactory) -> Keyring:
+    return Keyring(tmp_path_factory.mktemp("keys") / "keys.json")
+
+
+@pytest.fixture(scope="module")
 def arena(arenas: Arenas, redis: SickRedis) -> Arena:
     return Arenas(arenas.rabbit, redis).new()
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
-async def stand(arena: Arena, redis: SickRedis) -> AsyncIterator[Stand]:
+async def stand(arena: Arena, redis: SickRedis, keyring: Keyring) -> AsyncIterator[Stand]:
     with pytest.MonkeyPatch.context() as patch:
         # A stopped Redis is given up at once.
         patch.setattr("shared.store.TIMEOUT", 0.3)
@@ -77,12 +90,13 @@ async def stand(arena: Arena, redis: SickRedis) -> AsyncIterator[Stand]:
         patch.setattr("shared.limits.LOOK_S", 0.02)
         patch.setattr("shared.service.reachable.TICK_S", 0.05)
         async with Gateways(arena) as gateways:
-            gateway = await gateways.start()
+            gateway, key = await gateways.start(), keyring.make(rate="9999/hour")
+            keyed = (await gateways.start(keyring.file)).using(key)
             env = {"AMQP_URL": arena.amqp_url, "REDIS_URL": arena.redis_url}
             service = build(load(Settings, env))
             runner = runner_of(service)
             await runner.setup()
-            yield Stand(redis, gateway, service)
+            yield Stand(redis, gateway, keyed, service)
             await runner.cleanup()
 
 
@@ -146,6 +160,30 @@ async def test_readiness_and_a_line_say_so(
         assert (status, checks["redis"]) == ((200, True) if illness in READABLE else (503, False))
         await stand.until(told)
     await stand.until(well)
+
+
+@pytest.mark.parametrize("illness", READABLE)
+async def test_a_caller_whose_lookups_are_counted_is_served_what_is_cached_all_the_same(
+    stand: Stand, illness: str
+) -> None:
+    await known(stand.keyed.app[CACHE])
+    with getattr(stand.redis, illness)():
+        status, answer = await stand.keyed.json("POST", "/api/consultas", KNOWN)
+        assert (status, answer["cache"]) == (200, True)
+        async with stand.keyed.request("POST", "/api/consulta-stream", json=KNOWN) as stream:
+            assert [told["tipo"] for told in await events_of(stream)][-1] == "completo"
+        for missing in (CEP, {**KNOWN, "atualizar": True}, {**KNOWN, "atraso": 60}):
+            assert (await stand.keyed.json("POST", "/api/consultas", missing))[0] == 503
+
+
+async def known(cache: Cache) -> None:
+    """Have a whole lookup in the cache."""
+    told = event("endereco", {"uf": "SP"}, "ok")
+    entries = to_cache([told], {"endereco": 600}, 600)
+    analysis = analysis_entry([told], event("analysis", {"score": 1}, "ok"))
+    assert analysis is not None
+    entries[analysis_field(["endereco"])] = analysis
+    await cache.write("cep", cache.digest("cep", KNOWN["identificador"]), entries)
 
 
 @pytest.mark.parametrize("illness", ILLNESSES)
