@@ -38,6 +38,8 @@ def build(settings: Settings, keys: Keys | None) -> web.Application:
     app = base(
         settings,
         "gateway",
+        # What is cached is served all the same.
+        writes=False,
         middlewares=[headers.cors(settings.cors_origins), problems, guard, trace],
         client_max_size=MAX_BODY,
     )

@@ -2,7 +2,7 @@
 
 import asyncio
 import contextlib
-from collections.abc import Coroutine
+from collections.abc import Coroutine, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any, TypeVar
@@ -20,9 +20,9 @@ from shared import metrics
 from shared.app import BUS, CACHE, LOOKUPS
 from shared.domain.answers import Accepted, Done
 from shared.errors import BusUnavailable, ConsultaError, InvalidInput, StoreUnavailable
-from shared.identifiers import parse
+from shared.identifiers import Identifier, parse
 from shared.lookups import View
-from shared.messages import Event, Lookup, Requested, decode_event
+from shared.messages import Event, Lookup, Requested, Stage, decode_event
 from shared.results import hit
 from shared.stages import wanted
 from shared.topology import REQUESTED
@@ -98,10 +98,19 @@ class Asking:
         return events
 
     async def _known(self) -> list[Event] | None:
+        identifier = parse(self.asked.kind, self.asked.identifier)
+        stages = wanted(self.asked.kind, self.asked.stages)
+        try:
+            await self.app[QUOTAS].spend(self.caller)
+        except StoreUnavailable:
+            # What the cache has may go uncounted: it asks no provider, and leaves nothing to do.
+            if (events := await self._cached(identifier, stages)) is None:
+                raise
+            return events
+        return await self._cached(identifier, stages)
+
+    async def _cached(self, identifier: Identifier, stages: Sequence[Stage]) -> list[Event] | None:
         asked, cache = self.asked, self.app[CACHE]
-        identifier = parse(asked.kind, asked.identifier)
-        stages = wanted(asked.kind, asked.stages)
-        await self.app[QUOTAS].spend(self.caller)
         if asked.refresh or asked.delay:
             return None
         entries = await cache.read(asked.kind, cache.digest(asked.kind, identifier.value))

@@ -27,7 +27,7 @@ from shared.flow.ending import Endings
 from shared.flow.sweeper import Sweeper
 from shared.limits import Limiter
 from shared.lookups import Lookups
-from shared.ops import READY, Check, ops_application
+from shared.ops import READY, TOLD, Check, ops_application
 from shared.patience import close_silent
 from shared.reporter import Reporter
 from shared.service.reachable import Trouble, of_rabbit, of_redis, watch
@@ -48,10 +48,14 @@ ENDINGS: Final = web.AppKey("endings", Endings)
 SUPERVISOR: Final = web.AppKey("supervisor", Supervisor)
 
 
-def base(settings: Service, name: str, **options: Any) -> web.Application:
-    """An application with what every service has: Redis, the bus, a supervisor, checks of each."""
+def base(settings: Service, name: str, *, writes: bool = True, **options: Any) -> web.Application:
+    """An application with what every service has: Redis, the bus, a supervisor, checks of each.
+
+    Args:
+        writes: whether it is of no use while Redis can only be read.
+    """
     app = web.Application(**options)
-    app[READY] = {}
+    app[READY], app[TOLD] = {}, {}
     supervisor = app[SUPERVISOR] = Supervisor()
 
     async def servers(app: web.Application) -> AsyncIterator[None]:
@@ -68,24 +72,27 @@ def base(settings: Service, name: str, **options: Any) -> web.Application:
             app[REPORTER] = Reporter(bus, app[LOOKUPS])
             app[ENDINGS] = Endings(app[LOOKUPS], app[CACHE], app[REPORTER], settings)
             sweeper = Sweeper(bus, app[LOOKUPS], app[ENDINGS])
+            workers = Workers(store)
             app[READY]["redis"] = store.is_up
+            app[READY if writes else TOLD]["redis_writes"] = _check(lambda: not workers.trouble)
             app[READY]["rabbitmq"] = _check(lambda: bus.is_up)
             app[READY]["tasks"] = _check(lambda: not supervisor.down)
-            supervisor.keep("heartbeat", lambda: Workers(store).beat(name))
+            supervisor.keep("heartbeat", lambda: workers.beat(name))
+            supervisor.keep("permits", app[LIMITER].watch)
             supervisor.keep("sweeper", sweeper.end)
             supervisor.keep("starter", sweeper.begin)
             supervisor.keep("teller", sweeper.tell)
-            supervisor.keep("reachable", lambda: watch(_servers(settings, bus, store)))
+            supervisor.keep("reachable", lambda: watch(_servers(settings, bus, store, workers)))
             yield
 
     app.cleanup_ctx.append(servers)
     return app
 
 
-def _servers(settings: Common, bus: Bus, store: Store) -> dict[str, Trouble]:
+def _servers(settings: Common, bus: Bus, store: Store, workers: Workers) -> dict[str, Trouble]:
     return {
         "AMQP_URL": of_rabbit(bus, settings.amqp_url.reveal()),
-        "REDIS_URL": of_redis(store.redis, settings.redis_url.reveal()),
+        "REDIS_URL": of_redis(store.redis, settings.redis_url.reveal(), lambda: workers.trouble),
     }
 
 

@@ -23,7 +23,7 @@ import time
 from collections.abc import Awaitable, Callable, Coroutine
 from contextlib import suppress
 from functools import partial
-from typing import Any
+from typing import Any, Final
 
 from aio_pika.abc import AbstractChannel, AbstractIncomingMessage, AbstractQueue
 
@@ -37,6 +37,10 @@ from shared.tasks import end
 from shared.topology import Queue, declare_queue
 
 log = logging.getLogger(__name__)
+
+# Seconds after which to ask again while a permit is out: nobody tells that another process has
+# given it back unused.
+AGAIN_S: Final = 10.0
 
 PermitHandler = Callable[[Any, Delivery, Permit], Awaitable[None]]
 
@@ -150,7 +154,7 @@ class Intake:
             # Before the answer, so that what comes back while it is on its way is not missed.
             self._returned.clear()
             try:
-                wait = await self._limiter.acquire(permit)
+                wait = await self._limiter.acquire(permit, again=AGAIN_S)
             except StoreUnavailable:
                 wait, pause = pause, min(pause * 2, 5.0)
             if not wait:

@@ -19,19 +19,36 @@ that is settled after it was trimmed from the log need not come back to it: noth
 before its lease has been over for W, and so has its arrival. The price is that a permit is out of
 use for W plus the time of its call.
 
+Where Redis forgets the permits (a FLUSHALL, a failover to an empty one), every window counts as
+full for a while. Whoever was granted one before the birth b of the Redis there is now arrives at
+b + lease at the latest; so from b + lease + W on no window that a new permit falls into holds such
+an arrival. Of W an hour at most: a daily quota is not to close a provider for a day, and may be
+exceeded by what had been used of it. A process knows by the birth that it saw before. Where all
+processes are as new as Redis nobody knows, and nothing pauses.
+
+    consulta:permits          hash: born, the moment (us) this hash was made; lost, the moment by
+                              which the last of the permits that were forgotten has arrived
+    consulta:permits:{name}   zset: the permits of a limit by where they stand (us)
+
 How old a permit is, its holder reads from a monotonic clock of its own, since before it asked. No
 two machines need agree on the time.
 """
 
+import asyncio
+import logging
 import math
 import re
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Final
 from uuid import uuid4
 
+from shared.errors import StoreUnavailable
 from shared.store import Store, translated
+
+log = logging.getLogger(__name__)
 
 _SECONDS: Final = {
     "s": 1, "sec": 1, "second": 1, "min": 60, "minute": 60, "h": 3600, "hour": 3600,
@@ -44,6 +61,10 @@ LEASE: Final = 40.0
 SLACK: Final = 10.0
 # For how long the bytes of a call that was given up may still be on their way to the provider.
 UNANSWERED: Final = 2.0
+# As the scripts have it: the most of a window that is waited for after a loss.
+HOUR: Final = 3600.0
+LOOK_S: Final = 5.0
+BIRTH: Final = "consulta:permits"
 
 
 @dataclass(frozen=True)
@@ -80,7 +101,7 @@ class Limit:
 
     @property
     def key(self) -> str:
-        return f"consulta:permits:{self.name}"
+        return f"{BIRTH}:{self.name}"
 
     @property
     def arguments(self) -> list[int]:
@@ -132,8 +153,25 @@ class Limiter:
     ) -> None:
         self._store = store
         self._clock, self._monotonic = clock, monotonic
+        # Of Redis (us), as it was seen last.
+        self._born = 0
 
-    async def acquire(self, permit: Permit, *, lease: float = LEASE) -> float:
+    async def watch(self) -> None:
+        """Look again and again, until cancelled, so that an idle replica notices a loss, too."""
+        while True:
+            with suppress(StoreUnavailable):
+                await self.look()
+            await asyncio.sleep(LOOK_S)
+
+    async def look(self) -> None:
+        """See whether Redis has forgotten the permits in use since it was seen last.
+
+        Raises:
+            StoreUnavailable: nobody knows.
+        """
+        await self._ask(Permit(Limit("")), LEASE, 0.0)
+
+    async def acquire(self, permit: Permit, *, lease: float = LEASE, again: float = 0.0) -> float:
         """Take a permit: 0 if granted, else the seconds after which to ask again.
 
         Asking again for the same one is safe, so an answer that got lost costs nothing.
@@ -141,24 +179,36 @@ class Limiter:
         Args:
             lease: seconds after which a permit nobody settled counts as settled; 0 for what is
                 over and done with once it is granted.
+            again: seconds after which to ask again where a permit may come free sooner, since one
+                is out that may come back unused; 0 for whoever has better to do than to hope.
 
         Raises:
             StoreUnavailable: nobody knows, so nobody may: the limit fails closed.
         """
         if not permit.limit:
             return 0.0
-        asked, micros = self._monotonic(), round(lease * 1e6)
-        wait, left = await self._store.run(
-            "acquire",
-            [permit.limit.key],
-            self._clock(),
-            permit.id,
-            micros,
-            *permit.limit.arguments,
-        )
+        asked = self._monotonic()
+        wait, left = await self._ask(permit, lease, again)
         if not wait:
             permit.until = asked + left / 1e6
-        return int(wait) / 1e6
+        return wait / 1e6
+
+    async def _ask(self, permit: Permit, lease: float, again: float) -> tuple[int, int]:
+        wait, left, born = await self._store.run(
+            "acquire",
+            [permit.limit.key, BIRTH],
+            self._clock(),
+            permit.id,
+            round(lease * 1e6),
+            round(again * 1e6),
+            self._born,
+            *permit.limit.arguments,
+        )
+        if lease:
+            if self._born not in {0, born}:
+                log.warning("Redis has forgotten the permits in use: limits pause")
+            self._born = born
+        return wait, left
 
     def lasts(self, permit: Permit, seconds: float) -> bool:
         """Whether a call made now, which takes so long at most, arrives within the lease."""
@@ -202,7 +252,7 @@ class Limiter:
         waiting, about = keys
         wait = await self._store.run(
             "expect",
-            [waiting, limit.key, about],
+            [waiting, limit.key, about, BIRTH],
             self._clock(),
             flight,
             step,

@@ -12,6 +12,8 @@ from shared.errors import Unavailable
 
 Check = Callable[[], Awaitable[bool]]
 READY: Final = web.AppKey("ready", dict[str, Check])
+# What is told beside them, and makes no service unready.
+TOLD: Final = web.AppKey("told", dict[str, Check])
 # Brings gauges up to date before they are read; where it cannot, they stay as they were.
 Refresh = Callable[[], Awaitable[None]]
 REFRESH: Final = web.AppKey("refresh", list[Refresh])
@@ -34,6 +36,8 @@ def ops_application(
     async def ready(_: web.Request) -> web.Response:
         states = {name: await _holds(check) for name, check in service[READY].items()}
         good = all(states.values())
+        for name, check in service.get(TOLD, {}).items():
+            states[name] = await _holds(check)
         told = {"ready": good, "checks": states, "down": down()}
         return web.json_response(told, status=200 if good else 503)
 

@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from shared.bus import Bus
-from shared.limits import Limit
+from shared.limits import BIRTH, HOUR, Limit
 from shared.lookups import active_key, waiting_key
 from shared.store import Store
 from shared.topology import QUEUES, UNROUTABLE_DEAD
@@ -66,17 +66,22 @@ class Queues:
 
     async def _line(self, queue: str, now: float) -> dict[str, Any]:
         do, limit = self._store.do, self._limits.get(queue, Limit(queue))
-        active, waiting, oldest, *used = await asyncio.gather(
+        active, waiting, oldest, lost, *used = await asyncio.gather(
             # Work whose deadline has passed was dropped, or its process died.
             do("ZCOUNT", active_key(queue), round(now * 1000), "+inf"),
             do("ZCARD", waiting_key(queue)),
             do("ZRANGE", waiting_key(queue), 0, 0, "WITHSCORES"),
+            do("HGET", BIRTH, "lost"),
             *(
                 do("ZCOUNT", limit.key, round((now - seconds) * 1e6), "+inf")
                 for _, seconds in limit.windows
             ),
         )
-        left = [count - taken for (count, _), taken in zip(limit.windows, used, strict=True)]
+        # While forgotten permits are waited out there is none.
+        left = [
+            0 if int(lost or 0) / 1e6 + min(seconds, HOUR) > now else count - taken
+            for (count, seconds), taken in zip(limit.windows, used, strict=True)
+        ]
         return {
             "ativas": active,
             "esperando": waiting,

@@ -6,8 +6,11 @@ consulta:workers    zset: "<service>@<host>:<pid>" by the time it was last heard
 
 import asyncio
 import contextlib
+import math
 import os
 import socket
+import time
+from collections.abc import Callable
 from typing import Any, Final
 
 from shared.errors import StoreUnavailable
@@ -20,10 +23,23 @@ ALIVE_S: Final = 15.0
 
 
 class Workers:
-    """The roll of living processes."""
+    """The roll of living processes.
 
-    def __init__(self, store: Store) -> None:
-        self._store = store
+    Args:
+        clock: monotonic seconds, for the age of a beat.
+    """
+
+    def __init__(self, store: Store, clock: Callable[[], float] = time.monotonic) -> None:
+        self._store, self._clock = store, clock
+        self._written, self._refused = -math.inf, "not yet"
+
+    @property
+    def trouble(self) -> str:
+        """Why Redis took no beat of this process lately; empty if it did.
+
+        One that is full, read-only or without its replicas answers whoever reads all the same.
+        """
+        return "" if self._clock() - self._written < 2 * BEAT_S else self._refused
 
     async def alive(self) -> list[str]:
         """The services heard of lately, one entry a process, without host and pid."""
@@ -36,8 +52,12 @@ class Workers:
         me = f"{service}@{socket.gethostname()}:{os.getpid()}"
         try:
             while True:
-                with contextlib.suppress(StoreUnavailable):
+                try:
                     await self._say(me)
+                except StoreUnavailable as error:
+                    self._refused = str(error)
+                else:
+                    self._written = self._clock()
                 await asyncio.sleep(BEAT_S)
         finally:
             with contextlib.suppress(StoreUnavailable):

@@ -1,7 +1,8 @@
 -- Join the line before a limited queue, and tell when the turn comes at the earliest.
--- KEYS: waiting, permits, flight
+-- KEYS: waiting, permits, flight, birth (see acquire.lua)
 -- ARGV: now us (0: Redis' own clock), flight id, step, order, limit, window us, …
 -- Returns 0 if a permit is free for this one, else how long (us) until its permit comes free.
+local HOUR = 3600000000
 local now = tonumber(ARGV[1])
 if now == 0 then
   local time = redis.call('TIME')
@@ -14,6 +15,7 @@ if #ARGV > 4 and redis.call('EXISTS', KEYS[3]) == 1 then
 end
 local place = redis.call('ZRANK', KEYS[1], ARGV[2])
 local wait = 0
+local lost = redis.call('HGET', KEYS[4], 'lost')
 for index = 5, #ARGV, 2 do
   local limit, window = tonumber(ARGV[index]), tonumber(ARGV[index + 1])
   local since = string.format('(%.0f', now - window)
@@ -26,5 +28,6 @@ for index = 5, #ARGV, 2 do
     local free = slot[2] and math.min(tonumber(slot[2]), now) or now
     wait = math.max(wait, free + window * (rounds + 1) - now)
   end
+  if lost then wait = math.max(wait, lost + math.min(window, HOUR) - now) end
 end
 return wait

@@ -64,8 +64,12 @@ def of_rabbit(bus: Bus, url: str) -> Trouble:
     return trouble
 
 
-def of_redis(redis: Redis, url: str) -> Trouble:
-    """What a Redis lacks. `redis` does not retry by itself."""
+def of_redis(redis: Redis, url: str, unwritten: Callable[[], str] = str) -> Trouble:
+    """What a Redis lacks. `redis` does not retry by itself.
+
+    Args:
+        unwritten: why it takes no write, although it answers; empty while it does.
+    """
 
     async def trouble() -> str:
         try:
@@ -79,6 +83,8 @@ def of_redis(redis: Redis, url: str) -> Trouble:
             return f"{place(url)} answers with an error ({error}); mend it or correct REDIS_URL"
         except (RedisError, OSError) as error:
             return no_answer("REDIS_URL", url, why(error))
+        if reason := unwritten():
+            return f"{place(url)} answers, but takes no write ({reason}); mend it"
         return ""
 
     return trouble

@@ -15,7 +15,7 @@ from aio_pika.exceptions import ChannelNotFoundEntity
 from redis.asyncio import Redis
 
 from deploy.local.servers import PrivateRabbit, PrivateRedis
-from shared.limits import Limit
+from shared.limits import BIRTH, Limit
 from shared.topology import QUEUES, UNROUTABLE
 from tests.arena import RABBITMQCTL, Arena
 from tests.chaos.load import LOOKUPS
@@ -125,9 +125,11 @@ class Stack:
             pass
 
     async def free_permits(self) -> None:
-        """Have none in use: what a fault left unsettled would be out of use for its lease."""
+        """Have none in use: what a fault left unsettled would be out of use for its lease, and
+        what it made Redis forget is waited out for longer."""
         async with Redis.from_url(self.redis.url) as redis:
-            if keys := await redis.keys("consulta:permits:*"):
+            await redis.hdel(BIRTH, "lost")
+            if keys := await redis.keys(f"{BIRTH}:*"):
                 await redis.delete(*keys)
 
     async def calls(self, http: aiohttp.ClientSession) -> list[dict[str, Any]]:

@@ -19,7 +19,7 @@ from enricher.permits import Permits
 from enricher.providers.base import Access, Answer, Query
 from enricher.providers.serpro import Serpro
 from shared.errors import InvalidSetting
-from shared.limits import LEASE, Limit, Limiter, Permit
+from shared.limits import Limit, Limiter, Permit
 from shared.settings import Secret
 from tests.contract.served import KEY
 from tests.scripted import always
@@ -104,7 +104,7 @@ class Counted(Limiter):
         super().__init__(cast("Any", None))
         self.granted: list[str] = []
 
-    async def acquire(self, permit: Permit, *, lease: float = LEASE) -> float:
+    async def acquire(self, permit: Permit, **_: Any) -> float:
         self.granted.append(permit.limit.name)
         permit.until = math.inf
         return 0.0

@@ -224,6 +224,17 @@ async def test_the_bus_comes_back_after_its_connection_is_lost(
     assert hearer.heard[1][0] == "after"
 
 
+class Counted(Limiter):
+    """Counts how often it has answered."""
+
+    asked = 0
+
+    async def acquire(self, permit: Permit, **options: Any) -> float:
+        wait = await super().acquire(permit, **options)
+        self.asked += 1
+        return wait
+
+
 class Taker:
     """A handler of a limited queue."""
 
@@ -354,6 +365,23 @@ async def test_a_limited_queue_that_was_empty_wakes_for_each_message(
     for number in range(1, 6):
         await bus.command(NOTES, Note(str(number)))
         await taker.hearer.until(number)
+
+
+async def test_a_permit_that_another_process_gives_back_unused_is_not_slept_over(
+    bus: Bus, channel: AbstractChannel, store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("shared.intake.AGAIN_S", 0.05, raising=False)
+    taker, limiter = Taker(store), Counted(store)
+    limit = Limit.parse("test.notes", "1/day")
+    only = Permit(limit)
+    assert await taker.limiter.acquire(only) == 0
+    Intake(bus, NOTES, taker, limiter=limiter, limit=limit)
+    await bus.command(NOTES, Note("waiting"))
+    async with asyncio.timeout(PATIENCE):
+        while not limiter.asked:
+            await asyncio.sleep(0)
+    await taker.limiter.settle(only)
+    assert await taker.hearer.until(1) == ["waiting"]
 
 
 async def test_a_limited_consumer_holds_no_message_while_it_waits(

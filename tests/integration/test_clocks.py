@@ -9,12 +9,12 @@ from enricher.http import session
 from enricher.simulator.app import build
 from shared.bus import Bus
 from shared.intake import Intake
-from shared.limits import LEASE, Limit, Limiter, Permit
+from shared.limits import Limit
 from shared.store import Store
 from tests.contract.test_providers_on_simulator import KNOWN
 from tests.integration.enriching import Enricher
 from tests.integration.notes import NOTES, Note
-from tests.integration.test_bus import Taker
+from tests.integration.test_bus import Counted, Taker
 
 ahead_or_behind = pytest.mark.parametrize("seconds", [60, -60], ids=["ahead", "behind"])
 
@@ -24,16 +24,6 @@ def off(seconds: float, monkeypatch: pytest.MonkeyPatch) -> None:
     """This process's wall clock is off."""
     right = time.time
     monkeypatch.setattr(time, "time", lambda: right() + seconds)
-
-
-class Counted(Limiter):
-    """Counts how often it is asked."""
-
-    asked = 0
-
-    async def acquire(self, permit: Permit, *, lease: float = LEASE) -> float:
-        self.asked += 1
-        return await super().acquire(permit, lease=lease)
 
 
 @ahead_or_behind

@@ -7,7 +7,9 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from shared.bus import Bus
 from shared.limits import LEASE, SLACK, UNANSWERED, Limit, Limiter, Permit
+from shared.queues import Queues
 from shared.store import Store
 
 
@@ -121,6 +123,97 @@ async def test_every_window_holds(store: Store) -> None:
     assert await limiter.acquire(Permit(limit, "d")) == pytest.approx(3600 - 61)
 
 
+@pytest.mark.parametrize("text", ["1/day", "2/day"])
+async def test_whoever_would_sleep_over_one_that_is_out_asks_again_soon(
+    store: Store, text: str
+) -> None:
+    limiter, limit = Limiter(store, Clock()), Limit.parse("queue", text)
+    count, _ = limit.windows[0]
+    for number in range(count):
+        assert await limiter.acquire(Permit(limit, str(number))) == 0
+    # All but the last have been used, so the first to come free by itself is a day off.
+    for number in range(count - 1):
+        await limiter.settle(Permit(limit, str(number), used=True))
+    last, waiting = Permit(limit, str(count - 1)), Permit(limit)
+    assert await limiter.acquire(waiting, again=10) == 10
+    assert await limiter.acquire(waiting) == 86400
+    # Only its own process hears of this.
+    await limiter.settle(last)
+    assert await limiter.acquire(waiting, again=10) == 0
+    waiting.used = True
+    await limiter.settle(waiting)
+    assert await limiter.acquire(Permit(limit), again=10) == 86400
+
+
+async def test_forgotten_permits_are_waited_out(store: Store) -> None:
+    clock = Clock()
+    knows, idle, fresh = (Limiter(store, clock) for _ in range(3))
+    limit = Limit.parse("queue", "2/min")
+    await idle.look()
+    for _ in range(2):
+        assert await knows.acquire(Permit(limit)) == 0
+    clock.forward(1)
+    await store.redis.flushdb()
+    assert [await limiter.acquire(Permit(limit)) for limiter in (knows, idle, fresh)] == [100] * 3
+    clock.forward(99.9)
+    assert await knows.acquire(Permit(limit)) > 0
+    clock.forward(0.2)
+    assert await fresh.acquire(Permit(limit)) == 0
+    assert await knows.acquire(Permit(limit)) == 0
+    assert await idle.acquire(Permit(limit)) == 60
+
+
+async def test_a_process_that_was_idle_tells_those_that_cannot_know(store: Store) -> None:
+    clock = Clock()
+    idle, fresh = Limiter(store, clock), Limiter(store, clock)
+    limit = Limit.parse("queue", "9/min")
+    await idle.look()
+    clock.forward(1)
+    await store.redis.flushdb()
+    assert await fresh.acquire(Permit(limit)) == 0
+    clock.forward(5)
+    await idle.look()
+    assert await fresh.acquire(Permit(limit)) == 95
+
+
+async def test_a_pause_is_an_hour_and_a_lease_at_most_and_whoever_knows_better_ends_it(
+    store: Store,
+) -> None:
+    clock = Clock()
+    limiter, limit = Limiter(store, clock), Limit.parse("queue", "2/min,500/day")
+    assert await limiter.acquire(Permit(limit)) == 0
+    clock.forward(1)
+    await store.redis.flushdb()
+    waiting = Permit(limit)
+    assert await limiter.acquire(waiting) == LEASE + 3600
+    assert await limiter.acquire(waiting, again=10) == 10
+    await store.redis.hdel("consulta:permits", "lost")
+    assert await limiter.acquire(waiting) == 0
+
+
+async def test_what_protects_no_provider_knows_no_pause(store: Store) -> None:
+    clock = Clock()
+    limiter, limit = Limiter(store, clock), Limit.parse("key", "1/hour")
+    await limiter.look()
+    assert await limiter.acquire(Permit(limit), lease=0) == 0
+    clock.forward(1)
+    await store.redis.flushdb()
+    await limiter.look()
+    assert await limiter.acquire(Permit(limit), lease=0) == 0
+    assert await limiter.acquire(Permit(limit), lease=0) == 3600
+
+
+async def test_the_line_and_the_queues_tell_of_the_pause(store: Store, bus: Bus) -> None:
+    limiter, limit = Limiter(store), Limit.parse("stage.endereco", "50/min")
+    await limiter.look()
+    await store.redis.flushdb()
+    await limiter.look()
+    wait = await limiter.expect(limit, ("line", "no flight"), "a", "endereco", b"")
+    assert LEASE + 50 < wait <= LEASE + 60
+    found = await Queues(bus, store, {limit.name: limit}).statistics()
+    assert found["filas"][limit.name]["permissoes"] == 0
+
+
 async def test_the_line_tells_each_one_its_turn(store: Store) -> None:
     clock = Clock()
     limiter, limit = Limiter(store, clock), Limit.parse("queue", "2/min")
@@ -225,5 +318,42 @@ async def test_no_window_at_the_provider_ever_holds_more_than_the_limit(
             over = {"settles": takes, "gives up": max(0.0, takes - UNANSWERED)}.get(ends)
             if over is not None:
                 heappush(due, _Due(clock.seconds + over, step.number, "settle"))
+    for first, next_one in zip(arrivals, arrivals[COUNT:], strict=False):
+        assert next_one - first >= WINDOW - 1e-5
+
+
+@settings(
+    max_examples=20, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+)
+@given(
+    flushed=st.sets(st.integers(1, 100), max_size=3),
+    takes=st.lists(st.sampled_from([0, 0, 3, 100]), min_size=1, max_size=9),
+)
+async def test_no_window_holds_more_when_redis_forgets_the_permits(
+    store: Store, flushed: set[int], takes: list[int]
+) -> None:
+    """Two replicas ask at every tick for all there is; a call arrives after so many, and is over.
+
+    Args:
+        flushed: the ticks at whose beginning Redis is emptied.
+    """
+    await store.redis.flushdb()
+    clock, tick = Clock(), 0.3
+    replicas, limit = [Limiter(store, clock) for _ in range(2)], Limit("queue", ((COUNT, WINDOW),))
+    for replica in replicas:
+        await replica.look()
+    out: list[tuple[int, Permit]] = []
+    arrivals: list[float] = []
+    for now in range(round((LEASE + WINDOW) / tick) + 110):
+        clock.forward(tick)
+        if now in flushed:
+            await store.redis.flushdb()
+        for replica in (replicas[now % 2], replicas[1 - now % 2]):
+            while not await replica.acquire(permit := Permit(limit, used=True)):
+                out.append((now + takes[len(out) % len(takes)], permit))
+        for arrives, permit in out:
+            if arrives == now:
+                arrivals.append(clock.seconds)
+                await replicas[0].settle(permit)
     for first, next_one in zip(arrivals, arrivals[COUNT:], strict=False):
         assert next_one - first >= WINDOW - 1e-5

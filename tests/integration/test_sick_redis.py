@@ -10,17 +10,23 @@ from uuid import uuid4
 import pytest
 import pytest_asyncio
 from aiohttp import web
+from aiohttp.test_utils import TestServer
 
 from cache_service.app import build
 from cache_service.settings import Settings
 from shared.app import BUS, CACHE, LOOKUPS, STORE, SUPERVISOR, runner_of
+from shared.cache import Cache
 from shared.errors import StoreUnavailable
 from shared.messages import Requested
+from shared.ops import ops_application
 from shared.queues import Queues
+from shared.reporter import event
+from shared.results import analysis_entry, analysis_field, to_cache
 from shared.settings import load
 from shared.topology import REQUESTED
 from tests.arena import Arena, Arenas
-from tests.gateway.gateways import CEP, Gateway, Gateways
+from tests.gateway.gateways import CEP, Gateway, Gateways, events_of
+from tests.gateway.keyring import Keyring
 from tests.sick_redis import SickRedis
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
@@ -31,6 +37,8 @@ ILLNESSES: Final = [
 # Those in which Redis answers whoever only reads.
 READABLE: Final = ILLNESSES[:4]
 
+KNOWN: Final = {"identificador": "01310-100", "tipo": "cep"}
+
 
 @dataclass
 class Stand:
@@ -38,7 +46,17 @@ class Stand:
 
     redis: SickRedis
     gateway: Gateway
+    # The gateway of a caller with a key.
+    keyed: Gateway
     service: web.Application
+
+    async def ready(self, app: web.Application) -> tuple[int, dict[str, bool]]:
+        """What a service says of itself: the status, and its checks."""
+        async with (
+            TestServer(ops_application(app)) as server,
+            self.gateway.http.get(server.make_url("/ready")) as answer,
+        ):
+            return answer.status, (await answer.json())["checks"]
 
     async def until(self, holds: Callable[[], Awaitable[bool]]) -> None:
         async with asyncio.timeout(30):
@@ -53,24 +71,32 @@ def redis(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SickRedis]:
 
 
 @pytest.fixture(scope="module")
+def keyring(tmp_path_factory: pytest.TempPathFactory) -> Keyring:
+    return Keyring(tmp_path_factory.mktemp("keys") / "keys.json")
+
+
+@pytest.fixture(scope="module")
 def arena(arenas: Arenas, redis: SickRedis) -> Arena:
     return Arenas(arenas.rabbit, redis).new()
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
-async def stand(arena: Arena, redis: SickRedis) -> AsyncIterator[Stand]:
+async def stand(arena: Arena, redis: SickRedis, keyring: Keyring) -> AsyncIterator[Stand]:
     with pytest.MonkeyPatch.context() as patch:
         # A stopped Redis is given up at once.
         patch.setattr("shared.store.TIMEOUT", 0.3)
-        # Every illness meets a heartbeat.
-        patch.setattr("shared.workers.BEAT_S", 0.02)
+        # Every illness meets a heartbeat, and a look at the permits.
+        patch.setattr("shared.workers.BEAT_S", 0.1)
+        patch.setattr("shared.limits.LOOK_S", 0.02)
+        patch.setattr("shared.service.reachable.TICK_S", 0.05)
         async with Gateways(arena) as gateways:
-            gateway = await gateways.start()
+            gateway, key = await gateways.start(), keyring.make(rate="9999/hour")
+            keyed = (await gateways.start(keyring.file)).using(key)
             env = {"AMQP_URL": arena.amqp_url, "REDIS_URL": arena.redis_url}
             service = build(load(Settings, env))
             runner = runner_of(service)
             await runner.setup()
-            yield Stand(redis, gateway, service)
+            yield Stand(redis, gateway, keyed, service)
             await runner.cleanup()
 
 
@@ -97,7 +123,8 @@ async def test_a_message_met_by_it_is_held_and_handled_once_redis_is_well(
         await stand.until(met)
         assert stand.service[SUPERVISOR].down == []
     await stand.until(planned)
-    assert {record.message for record in caplog.records} <= {"waiting"}
+    about = [record for record in caplog.records if record.name != "shared.service.reachable"]
+    assert {record.message for record in about} <= {"waiting"}
     depths = await Queues(stand.service[BUS], stand.service[STORE], {}).depths()
     assert not any(depth for name, depth in depths.items() if name.endswith(".dead"))
 
@@ -108,6 +135,55 @@ async def test_the_gateway_says_503_and_when_to_come_again(stand: Stand, illness
         async with stand.gateway.request("POST", "/api/consultas", json=CEP) as answer:
             assert (answer.status, answer.headers["Retry-After"]) == (503, "2")
     assert await stand.service[STORE].is_up()
+
+
+@pytest.mark.parametrize("illness", ILLNESSES)
+async def test_readiness_and_a_line_say_so(
+    stand: Stand, illness: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    async def seen(*apps: web.Application) -> bool:
+        return not any([(await stand.ready(app))[1]["redis_writes"] for app in apps])
+
+    async def told() -> bool:
+        return any(record.getMessage().startswith("REDIS_URL: ") for record in caplog.records)
+
+    async def well() -> bool:
+        return (await stand.ready(stand.service))[0] == 200
+
+    await stand.until(well)
+    caplog.set_level(logging.WARNING, "shared.service.reachable")
+    with getattr(stand.redis, illness)():
+        await stand.until(lambda: seen(stand.service, stand.gateway.app))
+        assert (await stand.ready(stand.service))[0] == 503
+        status, checks = await stand.ready(stand.gateway.app)
+        # It serves what is cached as long as that can be read.
+        assert (status, checks["redis"]) == ((200, True) if illness in READABLE else (503, False))
+        await stand.until(told)
+    await stand.until(well)
+
+
+@pytest.mark.parametrize("illness", READABLE)
+async def test_a_caller_whose_lookups_are_counted_is_served_what_is_cached_all_the_same(
+    stand: Stand, illness: str
+) -> None:
+    await known(stand.keyed.app[CACHE])
+    with getattr(stand.redis, illness)():
+        status, answer = await stand.keyed.json("POST", "/api/consultas", KNOWN)
+        assert (status, answer["cache"]) == (200, True)
+        async with stand.keyed.request("POST", "/api/consulta-stream", json=KNOWN) as stream:
+            assert [told["tipo"] for told in await events_of(stream)][-1] == "completo"
+        for missing in (CEP, {**KNOWN, "atualizar": True}, {**KNOWN, "atraso": 60}):
+            assert (await stand.keyed.json("POST", "/api/consultas", missing))[0] == 503
+
+
+async def known(cache: Cache) -> None:
+    """Have a whole lookup in the cache."""
+    told = event("endereco", {"uf": "SP"}, "ok")
+    entries = to_cache([told], {"endereco": 600}, 600)
+    analysis = analysis_entry([told], event("analysis", {"score": 1}, "ok"))
+    assert analysis is not None
+    entries[analysis_field(["endereco"])] = analysis
+    await cache.write("cep", cache.digest("cep", KNOWN["identificador"]), entries)
 
 
 @pytest.mark.parametrize("illness", ILLNESSES)

@@ -73,7 +73,8 @@ async def test_a_ticker_that_fails_once_comes_back_and_ready_says_no_in_between(
         fault.set()
         told = await until(503)
         # The rest goes on meanwhile.
-        assert told["checks"] == {"redis": True, "rabbitmq": True, "tasks": False}
+        well = dict.fromkeys(("redis", "redis_writes", "rabbitmq"), True)
+        assert told["checks"] == {**well, "tasks": False}
         assert (told["ready"], told["down"]) == (False, ["example"])
         gate.opened.set()
         told = await until(200)
@@ -92,10 +93,10 @@ def _gateway(arena: Arena, keyring: Keyring) -> web.Application:
 @pytest.mark.parametrize(
     ("name", "kept"),
     [
-        ("gateway", {"heartbeat", "streams", "keys"}),
-        ("cache_service", {"heartbeat", "schedule", "sweeper"}),
-        ("enricher", {"heartbeat", "circuits", "reach"}),
-        ("analyzer", {"heartbeat"}),
+        ("gateway", {"heartbeat", "permits", "streams", "keys"}),
+        ("cache_service", {"heartbeat", "permits", "schedule", "sweeper"}),
+        ("enricher", {"heartbeat", "permits", "circuits", "reach"}),
+        ("analyzer", {"heartbeat", "permits"}),
     ],
 )
 async def test_a_service_s_loops_are_kept_and_say_goodbye_at_its_end(
@@ -117,9 +118,11 @@ async def test_a_service_s_loops_are_kept_and_say_goodbye_at_its_end(
         running = {task.get_name() for task in asyncio.all_tasks()}
         assert kept <= running
         async with asyncio.timeout(20):
-            while not await store.redis.zcard("consulta:workers") or (
-                name == "enricher" and not await store.redis.hlen("consulta:circuits")
-            ):
+            while not (
+                await store.redis.zcard("consulta:workers")
+                # So that it notices if they are forgotten before it asks for the first.
+                and await store.redis.hexists("consulta:permits", "born")
+            ) or (name == "enricher" and not await store.redis.hlen("consulta:circuits")):
                 await asyncio.sleep(0.01)
         assert app[SUPERVISOR].down == []
         assert await app[STORE].is_up()

@@ -9,6 +9,7 @@ from datetime import datetime
 from typing import Final
 from urllib.parse import urlsplit
 
+from shared.limits import Limit, Limiter, Permit
 from shared.link import HEARTBEAT
 from tests.arena import RABBITMQCTL, Arena, Arenas
 from tests.queue.asker import ceps
@@ -51,22 +52,24 @@ async def test_a_limited_queue_that_is_empty_or_blocked_is_not_polled(
 ) -> None:
     stand = await stands.up(arenas.new(), "endereco", "endereco.2", RATE_ENDERECO="1/day")
     assert await _traffic(arenas, stand) == ([], 0)
-    first, second = ceps(2)
-    # One after the other: of two that come together, either may take the day's only permit.
-    await stand.asker.heard("endereco", [await stand.asker.ask(first, prazo=900)])
-    await stand.asker.ask(second, prazo=900)
+    # The day's only permit: no longer out, so that it cannot come back unused.
+    limiter, spent = Limiter(stand.store), Permit(Limit.parse("stage.endereco", "1/day"), used=True)
+    assert await limiter.acquire(spent) == 0
+    await limiter.settle(spent)
+    [cep] = ceps(1)
+    await stand.asker.ask(cep, prazo=900)
     await stand.until_waiting(1)
     assert await _traffic(arenas, stand) == ([], 0)
 
 
 async def _traffic(arenas: Arenas, stand: Stand) -> tuple[list[str], int]:
-    """Commands about permits, and packets to the broker beyond heartbeats, while nothing happens.
+    """Commands about its permits, and packets beyond heartbeats, while nothing happens.
 
     The packets are of the connections that take from the queue, by the broker's own count.
     """
     began = time.monotonic()
     before = await asyncio.to_thread(_packets, arenas, stand)
-    commands = await _commands(stand, "consulta:permits:")
+    commands = await _commands(stand, "consulta:permits:stage.endereco")
     after = await asyncio.to_thread(_packets, arenas, stand)
     heartbeats = 1 + int((time.monotonic() - began) / (HEARTBEAT / 2))
     assert len(after) == 2

@@ -85,7 +85,7 @@ class FakeLimiter:
     def __init__(self, away: int = 0) -> None:
         self.settled, self._away = 0, away
 
-    async def acquire(self, _: Any) -> float:
+    async def acquire(self, _: Any, **__: Any) -> float:
         return 0.0
 
     async def settle(self, _: Any) -> None:
