@@ -254,7 +254,10 @@ class Lookups:
     async def record(
         self, flight: str, step: str, event: Event | None, *, counts: bool = False
     ) -> Recorded:
-        """Append a step's event to the log, once. Without an event: what was recorded before."""
+        """Append a step's event to the log, once. Without an event: what was recorded before.
+
+        An end that is `cancelado` also makes the lookup a revoked one.
+        """
         terminal = event.type if event is not None and event.type in TERMINAL else ""
         verdict, seq, left, logged, *pairs = await self._store.run(
             "record",
@@ -266,6 +269,7 @@ class Lookups:
             terminal,
             KEEP_S,
             self._clock(),
+            int(bool(terminal) and event is not None and event.outcome == "cancelado"),
         )
         texts = [text.decode() for text in pairs]
         askers = dict(zip(texts[::2], texts[1::2], strict=True))
@@ -335,11 +339,6 @@ class Lookups:
         key = f"consulta:{what}"
         tasks = await self._store.run("sweep", [key], self._clock(), seconds, _AGAIN_S[what], BATCH)
         return [task.decode() for task in tasks]
-
-    @translated
-    async def revoke(self, task: str) -> None:
-        """Note that it was its asker who ended this lookup."""
-        await self._store.redis.hset(_lookup(task), "revoked", "1")
 
 
 def waiting_key(queue: str) -> str:
