@@ -43,7 +43,7 @@ if verdict == 'new' and terminal ~= '' then
       if about[3] then
         -- Whoever took it out has still to tell the end. Should it die, somebody else looks.
         local seconds = now == '0' and tonumber(redis.call('TIME')[1]) or now / 1000
-        redis.call('ZADD', 'consulta:deadlines', 'XX', seconds + 15, task)
+        redis.call('ZADD', 'consulta:deadlines', 'XX', seconds + 3, task)
       else
         redis.call('ZREM', 'consulta:deadlines', task)
       end
