@@ -293,6 +293,19 @@ async def test_what_is_found_overdue_again_before_it_could_be_told_is_told_once(
     assert listener.heard == ["endereco", "analysis", "completo"]
 
 
+@pytest.mark.parametrize("named", [TASK, OTHER])
+async def test_an_end_without_a_result_frees_the_key_of_its_own_request_only(
+    lookups: Lookups, sweeper: Sweeper, clock: Clock, named: str
+) -> None:
+    """The first try was taken on so late that its key had gone to the repetition already."""
+    await lookups.once("key", f"{named} print", 600)
+    await lookups.accept(TASK, 60, origin="tests", kind="cep", once="key")
+    clock.forward(61)
+    assert await swept(sweeper) == 1
+    left = "third print" if named == TASK else f"{OTHER} print"
+    assert await lookups.once("key", "third print", 600) == left
+
+
 async def test_with_the_memory_full_what_is_overdue_ends_all_the_same(
     store: Store, lookups: Lookups, sweeper: Sweeper, clock: Clock
 ) -> None:
