@@ -95,6 +95,8 @@ class Asking:
                 with contextlib.suppress(StoreUnavailable):
                     await self.app[LOOKUPS].not_once(self.once, self.task_id)
             raise
+        if events is not None:
+            metrics.lookups.labels(self.asked.kind, "completo").inc()
         return events
 
     async def _known(self) -> list[Event] | None:
