@@ -53,7 +53,7 @@ def build(settings: Settings, stage: Stage) -> web.Application:
                 circuit = circuits.of(provider.name, provider.timeout)
                 return Extra(provider, circuit, limiter, limit)
 
-            reference = Reference(cache, brasilapi, extra(brasilapi))
+            reference = Reference(cache, brasilapi, extra(brasilapi), settings)
             claims = Claims(app[STORE], lookups)
             handlers = Handlers(
                 stage=stage,

@@ -17,6 +17,7 @@ from enricher.providers.brasilapi import BrasilApi
 from shared.cache import Cache, Entry
 from shared.cached import cached
 from shared.errors import StoreUnavailable
+from shared.flow.freshness import Freshness
 from shared.messages import Event, StageRequested
 from shared.records import Phone, Phones
 from shared.results import from_cache
@@ -30,8 +31,10 @@ PATIENCE: Final = 0.25
 class Reference:
     """What one enricher knows of addresses and area codes."""
 
-    def __init__(self, cache: Cache, brasilapi: BrasilApi, extra: Extra) -> None:
-        self._cache = cache
+    def __init__(
+        self, cache: Cache, brasilapi: BrasilApi, extra: Extra, freshness: Freshness
+    ) -> None:
+        self._cache, self._freshness = cache, freshness
         self._brasilapi, self._extra = brasilapi, extra
         self._cities: Callable[[str], Awaitable[Any]] = cached(cache, "ddd", "cidades")(
             self._fetch_cities
@@ -57,7 +60,14 @@ class Reference:
     async def keep_address(self, cep: str, event: Event) -> None:
         """Remember what a provider told of a CEP."""
         try:
-            await self._cache.set("cep", cep, "endereco", event.data, source=str(event.source))
+            await self._cache.set(
+                "cep",
+                cep,
+                "endereco",
+                event.data,
+                source=str(event.source),
+                ttl=self._freshness.ttl_endereco,
+            )
         except StoreUnavailable:
             log.warning("address not kept")
 

@@ -88,13 +88,15 @@ class Asking:
             elif keep and not await self.keep(events):
                 # A first try under this Idempotency-Key was taken on after all.
                 return None
-        except (ConsultaError, Problem) as error:
-            # Refused, it leaves its Idempotency-Key free for the mended request; but what this
-            # one only repeats may have been taken on, and a message without its confirm too.
-            if self.once and self.first and not isinstance(error, BusUnavailable):
+        except (ConsultaError, Problem):
+            # Refused, it leaves its Idempotency-Key free for the mended request, unless it was
+            # accepted after all; but what this one only repeats may be about to be.
+            if self.once and self.first:
                 with contextlib.suppress(StoreUnavailable):
-                    await self.app[LOOKUPS].not_once(self.once)
+                    await self.app[LOOKUPS].not_once(self.once, self.task_id)
             raise
+        if events is not None:
+            metrics.lookups.labels(self.asked.kind, "completo").inc()
         return events
 
     async def _known(self) -> list[Event] | None:

@@ -235,7 +235,6 @@ async def _stream_hit(
     await writer.write(b"".join(frames))
     if not kept:
         await asking.keep(list(events))
-    metrics.lookups.labels(asking.asked.kind, "completo").inc()
     return await writer.end()
 
 

@@ -10,6 +10,7 @@ position in the log is its `seq` for every one of them.
     consulta:flight:{id}:log        list of events, without task_id and seq
     consulta:flight:{id}:askers     hash: task -> origin
     consulta:inflight:{subject}     the flight under way for a subject
+    consulta:once:{name}            what an Idempotency-Key stands for: task, print of its request
     consulta:waiting:{queue}        zset: flights waiting to be taken, by time of arrival
     consulta:deadlines              zset: tasks that were accepted and have not ended, by deadline
     consulta:scheduled              zset: tasks put off, by the time they start
@@ -183,21 +184,29 @@ class Lookups:
 
     @translated
     async def once(self, name: str, value: str, lifetime: int) -> str:
-        """The value under this name: this one, or the one that was first, for `lifetime` s."""
-        key = f"consulta:once:{name}"
-        before: Any = await self._store.redis.set(key, value, nx=True, get=True, ex=lifetime)
+        """The value under this name: this one, or the one that was first, for `lifetime` s.
+
+        Args:
+            value: a task, a space, and more.
+        """
+        redis = self._store.redis
+        before: Any = await redis.set(_once(name), value, nx=True, get=True, ex=lifetime)
         return value if before is None else str(before.decode())
 
-    @translated
-    async def not_once(self, name: str) -> None:
-        """Forget what `once` remembered."""
-        await self._store.redis.delete(f"consulta:once:{name}")
+    async def not_once(self, name: str, task: str, *, ended: bool = False) -> None:
+        """Forget what `once` remembered, if that is this task.
+
+        Args:
+            ended: even where there is such a lookup, which somebody may have been promised.
+        """
+        keys = [_once(name), _lookup(task)]
+        await self._store.run("not_once", keys, task, int(ended))
 
     async def forget_once(self, task: str) -> None:
-        """Let the Idempotency-Key of a lookup begin another."""
+        """Let the Idempotency-Key of a lookup that has ended begin another."""
         name = await self._store.do("HGET", _lookup(task), "once")
         if name is not None:
-            await self.not_once(name.decode())
+            await self.not_once(name.decode(), task, ended=True)
 
     async def discard(self, task: str) -> None:
         """Make sure that a lookup nobody was told of is not worked on, should it still arrive."""
@@ -260,7 +269,10 @@ class Lookups:
     async def record(
         self, flight: str, step: str, event: Event | None, *, counts: bool = False
     ) -> Recorded:
-        """Append a step's event to the log, once. Without an event: what was recorded before."""
+        """Append a step's event to the log, once. Without an event: what was recorded before.
+
+        An end that is `cancelado` also makes the lookup a revoked one.
+        """
         terminal = event.type if event is not None and event.type in TERMINAL else ""
         verdict, seq, left, logged, *pairs = await self._store.run(
             "record",
@@ -272,6 +284,7 @@ class Lookups:
             terminal,
             KEEP_S,
             self._clock(),
+            int(bool(terminal) and event is not None and event.outcome == "cancelado"),
         )
         texts = [text.decode() for text in pairs]
         askers = dict(zip(texts[::2], texts[1::2], strict=True))
@@ -355,11 +368,6 @@ class Lookups:
             for step, order, body in zip(found[::3], found[1::3], found[2::3], strict=True)
         ]
 
-    @translated
-    async def revoke(self, task: str) -> None:
-        """Note that it was its asker who ended this lookup."""
-        await self._store.redis.hset(_lookup(task), "revoked", "1")
-
 
 def waiting_key(queue: str) -> str:
     """The zset of flights that wait before a queue."""
@@ -377,6 +385,10 @@ def _overtaken(queue: str) -> str:
 
 def _lookup(task: str) -> str:
     return f"consulta:lookup:{task}"
+
+
+def _once(name: str) -> str:
+    return f"consulta:once:{name}"
 
 
 def flight_key(flight: str) -> str:

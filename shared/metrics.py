@@ -8,10 +8,14 @@ from prometheus_client import Counter, Gauge, Histogram
 # Hits take a millisecond or two, and a slow provider ten seconds.
 _DURATIONS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60)
 
-lookups = Counter("consulta_lookups", "Lookups that ended", ["kind", "outcome"])
+lookups = Counter(
+    "consulta_lookups",
+    "Lookups that ended; those that shared one flight to its end count as one",
+    ["kind", "outcome"],
+)
 lookup_duration = Histogram(
     "consulta_lookup_duration_seconds",
-    "From acceptance to the last event",
+    "From `iniciado` to `completo`, of flights; not of what the gateway answers from the cache",
     ["kind", "cache"],
     buckets=_DURATIONS,
 )

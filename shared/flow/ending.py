@@ -79,21 +79,22 @@ class Endings:
         await self.reporter.tell(await self._fail(flight, failed(code)))
 
     async def refuse(self, task: str, code: ErrorCode, message: str = "") -> bool:
-        """A lookup cannot begin, or is not wanted any more. Returns False if it had ended."""
+        """A lookup cannot begin, or is not wanted any more.
+
+        Returns False if that is not how it ended: something else came first.
+        """
         verdict, flight = await self.lookups.leave(task)
+        end = failed(code, message, "cancelado" if code == "cancelado" else None)
         ends: list[Recorded] = []
         if verdict == "again":
             ends = await self._untold(flight)
         elif verdict == "alone":
-            outcome: Outcome | None = "cancelado" if code == "cancelado" else None
-            ends.append(await self._fail(flight, failed(code, message, outcome)))
-            # Its result may have come first: then that is the end.
-            if ends[0].verdict == "ended" or decode_event(ends[0].event).type != "error":
-                verdict = "ended"
-            elif code == "cancelado":
-                await self.lookups.revoke(task)
+            ends.append(await self._fail(flight, end))
         await self.tell(task, ends)
-        return verdict == "alone"
+        if not ends or ends[-1].verdict == "ended":
+            return False
+        last = decode_event(ends[-1].event)
+        return (last.type, last.outcome) == (end.type, end.outcome)
 
     async def _complete(self, flight: str, *, is_due: bool = False) -> Recorded | None:
         about, log = await asyncio.gather(self.lookups.flight(flight), self.lookups.log(flight))

@@ -14,6 +14,7 @@ import logging
 import random
 from collections.abc import Awaitable, Callable, Iterable
 from contextlib import suppress
+from itertools import islice
 from typing import Final, TypeVar
 
 from msgspec.structs import replace
@@ -23,6 +24,7 @@ from shared.errors import Unavailable
 from shared.flow.ending import Endings
 from shared.lookups import BATCH, Lookups, Recorded
 from shared.messages import AnalysisRequested, StageRequested, decode
+from shared.tasks import is_cancelled
 from shared.topology import ANALYSIS, REQUESTED, STAGE_QUEUES
 
 log = logging.getLogger(__name__)
@@ -36,7 +38,12 @@ GRACE_S: Final = 3.0
 LATE_S: Final = 5.0
 # Ended side by side: they share their round trips.
 TOGETHER: Final = 20
-MOST_UNTOLD: Final = 10_000
+# About what one process tells before somebody else looks after it: most is told by one only.
+MOST_UNTOLD: Final = 2_000
+# From a try to tell that met an outage to the second and last one here.
+PAUSE_S: Final = 0.5
+# For what is not told yet when the process ends; less than `end` takes to cancel once more.
+LAST_S: Final = 2.0
 
 
 class Sweeper:
@@ -44,9 +51,10 @@ class Sweeper:
 
     def __init__(self, bus: Bus, lookups: Lookups, endings: Endings) -> None:
         self._bus, self._lookups, self._endings = bus, lookups, endings
-        # What has been ended here and not been told. What finds no room is told by whoever looks
-        # after it next.
-        self._ends: asyncio.Queue[tuple[str, list[Recorded]]] = asyncio.Queue(MOST_UNTOLD)
+        # What has been ended here and not been told, by task. What finds no room is told by
+        # whoever looks after it next.
+        self._untold: dict[str, list[Recorded]] = {}
+        self._ended = asyncio.Event()
 
     async def end(self) -> None:
         """End what is overdue every second, until cancelled."""
@@ -57,15 +65,36 @@ class Sweeper:
         await _regularly(self.start)
 
     async def tell(self) -> None:
-        """Tell what has been ended, until cancelled."""
-        while True:
-            ends = [await self._ends.get()]
-            while len(ends) < TOGETHER and not self._ends.empty():
-                ends.append(self._ends.get_nowait())
+        """Tell what has been ended, until cancelled; and then what is left, if that is quick."""
+        try:
+            while True:
+                await self._ended.wait()
+                await self._tell_all()
+        finally:
+            with suppress(TimeoutError):
+                async with asyncio.timeout(LAST_S):
+                    await self._tell_all()
+
+    async def _tell_all(self) -> None:
+        while self._untold:
             try:
-                await _each(ends, lambda end: self._endings.tell(*end))
+                await _each(list(islice(self._untold, TOGETHER)), self._tell)
             except Unavailable:
                 log.info("what has ended is told later")
+        self._ended.clear()
+
+    async def _tell(self, task: str) -> None:
+        ends = self._untold[task]
+        try:
+            await self._endings.tell(task, ends)
+        except Unavailable:
+            # A connection that breaks takes down what it was telling, and mostly comes back.
+            await asyncio.sleep(PAUSE_S)
+            await self._endings.tell(task, ends)
+        finally:
+            # Cut short, it is among what is left.
+            if not is_cancelled():
+                del self._untold[task]
 
     async def conclude(self) -> int:
         """Write the end of what is overdue now. Returns how many there were.
@@ -78,9 +107,12 @@ class Sweeper:
         return len(overdue)
 
     async def _conclude(self, task: str) -> None:
+        if task in self._untold:
+            return  # overdue still, since it waits to be told
         ends = await self._endings.conclude(task)
-        with suppress(asyncio.QueueFull):
-            self._ends.put_nowait((task, ends))
+        if len(self._untold) < MOST_UNTOLD:
+            self._untold[task] = ends
+            self._ended.set()
 
     async def start(self) -> int:
         """Send again what should have begun. Returns how many there were.

@@ -1,11 +1,11 @@
 -- Write down the outcome of a step once: its event gets the next sequence number.
 -- KEYS: flight
 -- ARGV: flight id, step, event, counts (0|1), terminal ('' | type), lifetime s,
---       now ms (0: Redis' own clock)
+--       now ms (0: Redis' own clock), revoked (0|1: its asker ended it)
 -- Returns {verdict, seq, stages left, event, asker, origin, …}; verdict is new, again (it was
 -- written before: that event), or ended (the flight takes no more).
 local key = KEYS[1]
-local flight, step, event, counts, terminal, lifetime, now = unpack(ARGV)
+local flight, step, event, counts, terminal, lifetime, now, revoked = unpack(ARGV)
 local log, askers = key .. ':log', key .. ':askers'
 
 -- Whoever worked on this step does so no longer.
@@ -45,7 +45,7 @@ if verdict == 'new' and terminal ~= '' then
       if about[3] then
         -- Whoever took it out has still to tell the end. Should it die, somebody else looks.
         local seconds = now == '0' and tonumber(redis.call('TIME')[1]) or now / 1000
-        redis.call('ZADD', 'consulta:deadlines', 'XX', seconds + 15, task)
+        redis.call('ZADD', 'consulta:deadlines', 'XX', seconds + 3, task)
       else
         redis.call('ZREM', 'consulta:deadlines', task)
       end
@@ -54,6 +54,7 @@ if verdict == 'new' and terminal ~= '' then
       if keep > tonumber(lifetime) then lifetime = keep end
       if about[2] then redis.call('ZREM', about[2], task) end
       redis.call('HSET', lookup, 'ended', terminal)
+      if revoked == '1' then redis.call('HSET', lookup, 'revoked', 1) end
       redis.call('EXPIRE', lookup, keep)
     end
   end

@@ -10,8 +10,8 @@ import pytest
 import pytest_asyncio
 
 from gateway.security.prints import Prints
-from shared.app import BUS
-from shared.errors import BusUnavailable
+from shared.app import BUS, LOOKUPS
+from shared.errors import BusUnavailable, StoreUnavailable
 from shared.messages import Lookup
 from shared.settings import Secret
 from shared.store import Store
@@ -151,6 +151,46 @@ async def test_the_first_that_loses_the_bus_does_not_undo_what_its_repetition_wa
     lost.set()
     assert (await first)[0] == 503
     await _completes(pair[1], backstage, promised)
+
+
+async def test_the_first_that_loses_the_store_leaves_the_key_to_what_its_repetition_was_promised(
+    pair: tuple[Gateway, Gateway], backstage: Backstage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    key = once()
+    sent, lost = asyncio.Event(), asyncio.Event()
+
+    async def lose(*_: Any, **__: Any) -> None:
+        sent.set()
+        await lost.wait()
+        raise StoreUnavailable("the test says so")
+
+    monkeypatch.setattr(pair[0].app[LOOKUPS], "accept", lose)
+    first = asyncio.create_task(pair[0].json("POST", "/api/consultas", CEP, **key))
+    await sent.wait()
+    promised = await pair[1].ask(**key)
+    lost.set()
+    assert (await first)[0] == 503
+    assert (await pair[1].ask(**key))["task_id"] == promised["task_id"]
+    await _completes(pair[1], backstage, promised)
+
+
+async def test_a_request_whose_acceptance_got_no_answer_is_begun_by_its_repetition(
+    pair: tuple[Gateway, Gateway], backstage: Backstage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    key, accepted = once(), list[str]()
+    accept = pair[0].app[LOOKUPS].accept
+
+    async def unanswered(task: str, *args: Any, **about: Any) -> None:
+        accepted.append(task)
+        await accept(task, *args, **about)
+        raise StoreUnavailable("the test says so")
+
+    monkeypatch.setattr(pair[0].app[LOOKUPS], "accept", unanswered)
+    status, _ = await pair[0].json("POST", "/api/consultas", CEP, **key)
+    assert status == 503
+    again = await pair[1].ask(**key)
+    assert [again["task_id"]] == accepted
+    await _completes(pair[1], backstage, again)
 
 
 async def test_a_stream_refused_for_want_of_room_leaves_its_key_free(gateways: Gateways) -> None:

@@ -1,6 +1,7 @@
 """An enricher's handlers on a real Redis and the simulator, without a bus."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from types import MappingProxyType
 from typing import Any, cast
 from uuid import uuid4
 
@@ -22,6 +23,7 @@ from shared.cache import Cache
 from shared.circuits import Board
 from shared.consumer import Delivery
 from shared.flow.claims import Claims
+from shared.flow.freshness import Freshness
 from shared.identifiers import Kind
 from shared.limits import Limit, Limiter, Permit
 from shared.lookups import Lookups, Recorded
@@ -29,7 +31,7 @@ from shared.messages import Event, Requested, Stage, StageRequested, decode_even
 from shared.orders import Orders
 from shared.reporter import Reporter
 from shared.results import started
-from shared.settings import Secret
+from shared.settings import Secret, load
 from shared.store import Store
 from shared.topology import STAGE_QUEUES, Queue
 from tests.contract.served import made
@@ -77,6 +79,7 @@ class Enricher:
         providers: Sequence[str],
         *,
         limit: Limit = Limit(""),
+        env: Mapping[str, str] = MappingProxyType({}),
     ) -> None:
         self.stage, self.kind, self.limit, self.prazo = stage, kind, limit, 60.0
         self.lookups, self.cache = Lookups(store), Cache(store, Secret("secret"))
@@ -107,7 +110,7 @@ class Enricher:
         def extra(provider: Provider) -> Extra:
             return Extra(provider, self.circuits.of(provider.name, 10.0), limiter, limit)
 
-        self.reference = Reference(self.cache, brasilapi, extra(brasilapi))
+        self.reference = Reference(self.cache, brasilapi, extra(brasilapi), load(Freshness, env))
         dates = Dates(self.cache, minhareceita, extra(minhareceita))
         self.handlers = Handlers(
             stage=stage,

@@ -15,7 +15,7 @@ from enricher.policy import Policy
 from enricher.simulator.app import build
 from shared.circuits import Board
 from shared.identifiers import Kind
-from shared.messages import Attempt, Event, Outcome, Stage, now
+from shared.messages import Attempt, Event, Outcome, Stage, now, unix
 from shared.store import Store
 from tests.arena import Arena, Arenas
 from tests.contract.served import PROVIDERS
@@ -77,8 +77,8 @@ class Stand:
         async with self.http.put(url, json=settings) as response:
             assert response.status == 200
 
-    def enricher(self, stage: Stage, kind: Kind, *providers: str) -> Enricher:
-        return Enricher(self.store, self.server, self.http, stage, kind, providers)
+    def enricher(self, stage: Stage, kind: Kind, *providers: str, **env: str) -> Enricher:
+        return Enricher(self.store, self.server, self.http, stage, kind, providers, env=env)
 
     async def another_replica_s(self, circuit: str) -> tuple[str, str]:
         """State and cause of a circuit, as a replica sees it that made no call."""
@@ -259,6 +259,16 @@ async def test_a_company_s_address_is_then_its_cep_s_of_an_earlier_time(stand: S
     await enricher.cache.set("cep", KNOWN["cep"], "endereco", ADDRESS, source="viacep", ttl=-1)
     event = await enricher.lookup(KNOWN["cep"], of=COMPANY)
     assert (event.outcome, event.source, event.cached) == ("degradado", "viacep", True)
+
+
+async def test_an_address_on_the_way_to_a_company_is_kept_as_long_as_addresses_are(
+    stand: Stand,
+) -> None:
+    enricher = stand.enricher("endereco", "cep", "opencep", TTL_ENDERECO="2h")
+    await enricher.lookup(KNOWN["cep"], of=COMPANY)
+    entry = await enricher.reference.entry(KNOWN["cep"])
+    assert entry is not None
+    assert entry.fresh_until - unix(entry.fetched) == pytest.approx(7200, abs=0.01)
 
 
 async def test_or_else_the_one_of_its_registration(stand: Stand) -> None:

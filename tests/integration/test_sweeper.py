@@ -74,6 +74,29 @@ def sweeper(bus: Bus, store: Store, lookups: Lookups) -> Sweeper:
     return Sweeper(bus, lookups, endings)
 
 
+class Listener:
+    """Stands in for the bus' `event`: hears the types of what is told, after these faults."""
+
+    def __init__(
+        self, bus: Bus, lookups: Lookups, patch: pytest.MonkeyPatch, *faults: Exception
+    ) -> None:
+        self._faults, self._settled = list(faults), lookups.settled
+        self.heard: list[str] = []
+        # One lookup has been told whole.
+        self.settled = asyncio.Event()
+        patch.setattr(bus, "event", self._event)
+        patch.setattr(lookups, "settled", self._settle)
+
+    async def _event(self, key: str, _: bytes) -> None:
+        if self._faults:
+            raise self._faults.pop()
+        self.heard.append(key.rpartition(".")[2])
+
+    async def _settle(self, task: str) -> None:
+        await self._settled(task)
+        self.settled.set()
+
+
 async def swept(sweeper: Sweeper) -> int:
     """One round of it: how many lookups were ended or begun."""
     return await sweeper.conclude() + await sweeper.start()
@@ -183,7 +206,7 @@ async def test_without_a_broker_what_is_overdue_ends_all_the_same_and_is_told_af
     """A stream finds the end in the log, whether or not a broker can tell it."""
     await planned(lookups)
     clock.forward(61)
-    heard, failed = list[str](), asyncio.Event()
+    failed = asyncio.Event()
 
     async def away(*_: Any) -> None:
         failed.set()
@@ -197,19 +220,90 @@ async def test_without_a_broker_what_is_overdue_ends_all_the_same_and_is_told_af
     assert view is not None
     assert view.status == "SUCCESS"
     # Whoever looks a little later tells all of it.
-    settled = asyncio.Event()
-
-    async def event(key: str, _: bytes) -> None:
-        heard.append(key.rpartition(".")[2])
-        if heard[-1] == "completo":
-            settled.set()
-
-    monkeypatch.setattr(bus, "event", event)
+    listener = Listener(bus, lookups, monkeypatch)
     assert await swept(sweeper) == 0
-    clock.forward(16)
+    clock.forward(3.1)
     assert await swept(sweeper) == 1
-    await told(sweeper, settled)
-    assert heard == ["iniciado", "endereco", "analysis", "completo"]
+    await told(sweeper, listener.settled)
+    assert listener.heard == ["iniciado", "endereco", "analysis", "completo"]
+
+
+async def test_an_end_that_meets_a_breaking_connection_is_told_by_the_next_one(
+    bus: Bus, lookups: Lookups, sweeper: Sweeper, clock: Clock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Without waiting until somebody finds it overdue again."""
+    await planned(lookups)
+    clock.forward(61)
+    listener = Listener(bus, lookups, monkeypatch, BusUnavailable("it broke"))
+    assert await swept(sweeper) == 1
+    await told(sweeper, listener.settled)
+    assert listener.heard == ["endereco", "analysis", "completo"]
+
+
+async def test_what_is_not_told_yet_is_told_before_the_process_ends(
+    bus: Bus, lookups: Lookups, sweeper: Sweeper, clock: Clock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await planned(lookups)
+    await planned(lookups, request(task_id=OTHER))
+    clock.forward(61)
+    began = asyncio.Event()
+
+    async def hang(*_: Any) -> None:
+        began.set()
+        await asyncio.Event().wait()
+
+    monkeypatch.setattr("shared.flow.sweeper.TOGETHER", 1)
+    monkeypatch.setattr(bus, "event", hang)
+    assert await swept(sweeper) == 2
+    telling = asyncio.create_task(sweeper.tell())
+    await asyncio.wait_for(began.wait(), 20)
+    listener = Listener(bus, lookups, monkeypatch)
+    await end([telling])
+    assert listener.heard == ["endereco", "analysis", "completo"] * 2
+
+
+async def test_a_process_ends_though_nothing_can_be_told(
+    bus: Bus, lookups: Lookups, sweeper: Sweeper, clock: Clock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await planned(lookups)
+    clock.forward(61)
+    began = asyncio.Event()
+
+    async def hang(*_: Any) -> None:
+        began.set()
+        await asyncio.Event().wait()
+
+    monkeypatch.setattr("shared.flow.sweeper.LAST_S", 0.01, raising=False)
+    monkeypatch.setattr(bus, "event", hang)
+    assert await swept(sweeper) == 1
+    await asyncio.wait_for(told(sweeper, began), 20)
+
+
+async def test_what_is_found_overdue_again_before_it_could_be_told_is_told_once(
+    bus: Bus, lookups: Lookups, sweeper: Sweeper, clock: Clock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await planned(lookups)
+    clock.forward(61)
+    listener = Listener(bus, lookups, monkeypatch)
+    assert await swept(sweeper) == 1
+    for _ in range(3):
+        clock.forward(16)
+        assert await swept(sweeper) == 1
+    await told(sweeper, listener.settled)
+    assert listener.heard == ["endereco", "analysis", "completo"]
+
+
+@pytest.mark.parametrize("named", [TASK, OTHER])
+async def test_an_end_without_a_result_frees_the_key_of_its_own_request_only(
+    lookups: Lookups, sweeper: Sweeper, clock: Clock, named: str
+) -> None:
+    """The first try was taken on so late that its key had gone to the repetition already."""
+    await lookups.once("key", f"{named} print", 600)
+    await lookups.accept(TASK, 60, origin="tests", kind="cep", once="key")
+    clock.forward(61)
+    assert await swept(sweeper) == 1
+    left = "third print" if named == TASK else f"{OTHER} print"
+    assert await lookups.once("key", "third print", 600) == left
 
 
 async def test_with_the_memory_full_what_is_overdue_ends_all_the_same(

@@ -12,8 +12,8 @@ from cache_service.handlers import Handlers
 from cache_service.planner import Planner
 from shared.bus import Bus
 from shared.cache import Cache
-from shared.errors import BusUnavailable
-from shared.flow.ending import Endings
+from shared.errors import BusUnavailable, StoreUnavailable
+from shared.flow.ending import Endings, failed
 from shared.flow.freshness import Freshness
 from shared.lookups import Lookups, Plan
 from shared.messages import AnalysisRequested, Analyzed, Requested, encode, now
@@ -188,6 +188,62 @@ async def test_a_lookup_that_is_cancelled_is_revoked(store: Store) -> None:
     ending = endings(store, bus)
     await planned(ending.lookups)
     await _twice(lambda: ending.refuse(TASK, "cancelado"))
+    await _is_revoked(ending.lookups)
+
+
+async def test_a_cancellation_that_is_done_again_after_an_outage_stands(
+    store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its end was written, and the answer to that was lost."""
+    ending = endings(store, Away(""))
+    await planned(ending.lookups)
+    record = ending.lookups.record
+
+    async def lost(*args: Any, **more: Any) -> None:
+        await record(*args, **more)
+        raise StoreUnavailable("the test says so")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(ending.lookups, "record", lost)
+        with pytest.raises(StoreUnavailable):
+            await ending.refuse(TASK, "cancelado")
+    assert await ending.refuse(TASK, "cancelado")
+    await _is_revoked(ending.lookups)
+
+
+async def test_a_lookup_is_cancelled_whole_though_the_memory_is_full(store: Store) -> None:
+    bus = Away("")
+    ending = endings(store, bus)
+    await planned(ending.lookups)
+    await store.redis.config_set("maxmemory", "1")
+    try:
+        assert await ending.refuse(TASK, "cancelado")
+    finally:
+        await store.redis.config_set("maxmemory", "0")
+    assert bus.told == ["error"]
+    await _is_revoked(ending.lookups)
+
+
+async def test_another_end_that_comes_while_it_is_cancelled_is_the_end(
+    store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ending = endings(store, Away(""))
+    await planned(ending.lookups)
+    leave = ending.lookups.leave
+
+    async def late(task: str) -> object:
+        left = await leave(task)
+        await ending.lookups.record(left[1], "end", failed("prazo_esgotado"))
+        return left
+
+    monkeypatch.setattr(ending.lookups, "leave", late)
+    assert not await ending.refuse(TASK, "cancelado")
     view = await ending.lookups.view(TASK)
+    assert view is not None
+    assert view.status == "FAILURE"
+
+
+async def _is_revoked(lookups: Lookups) -> None:
+    view = await lookups.view(TASK)
     assert view is not None
     assert view.status == "REVOKED"
