@@ -222,7 +222,8 @@ class Guarded:
                 raise OutOfTime("no time for a call")
 
             async def fetch() -> Answer:
-                await permits.use(granted, self.provider)
+                # The leave for a probe was a word with Redis, and a mark is: either may take long.
+                await permits.use(granted, self.provider, by=terms.deadline - self._least)
                 try:
                     with permits.answering(granted):
                         return await self._in_time(self.provider.fetch(query), terms)

@@ -267,6 +267,53 @@ def test_nor_are_there_fewer_retries() -> None:
     run(main())
 
 
+def test_a_billed_call_whose_mark_took_until_it_is_too_late_is_not_made() -> None:
+    async def main() -> None:
+        provider, held, marks = Scripted(), permits(), list[str]()
+        provider.__dict__["billed"] = True
+
+        async def mark(name: str) -> str:
+            marks.append(name)
+            await asyncio.sleep(1.5)
+            return "mark"
+
+        async def unmark(name: str, mark: str) -> None:
+            assert mark == "mark"
+            marks.remove(name)
+
+        held.mark, held.unmark = mark, unmark
+        link = guarded(provider)
+        with pytest.raises(OutOfTime):
+            await link.ask(QUERY, held, terms(4))
+        assert (provider.calls, marks, now()) == ([], [], 1.5)
+        # It was no call, so it does not say how fast the provider is either.
+        assert link.breaker.window.timed == 0
+        # Somebody with more time may have joined.
+        assert await link.ask(QUERY, held, Terms(5.5, always, later)) is ANSWER
+
+    run(main())
+
+
+def test_nor_is_a_probe_whose_leave_did() -> None:
+    class Slow(Breaker):
+        async def _agree(self, probe: str) -> None:
+            await asyncio.sleep(2)
+            await super()._agree(probe)
+
+    async def main() -> None:
+        provider = Scripted([ServerError("503")])
+        circuit = Slow("slow", Policy(consecutive=1), clock=now, jitter=lambda s: s)
+        link = Guarded(provider, circuit, RetryBudget(clock=now), clock=now)
+        assert isinstance(await asked(link), ServerError)
+        await asyncio.sleep(circuit.retry_in + circuit.policy.probe_grace)
+        assert isinstance(await asked(link, deadline=now() + 2.1), OutOfTime)
+        assert provider.calls == [0]
+        # Somebody else may make it.
+        assert await asked(link, deadline=now() + 60) is ANSWER
+
+    run(main())
+
+
 def test_a_stale_credential_is_renewed_once_each_time() -> None:
     async def main() -> None:
         stale = StaleCredential("refused")
