@@ -58,7 +58,8 @@ class Terms:
     """On what terms a provider is asked.
 
     `deadline` is when the stage has to end, in monotonic seconds, as far as is known; `wanted`
-    tells whether anybody still waits, and is asked before each call but the first. `alone` if no other provider is left to ask: that is worth waiting for. `hedge` if
+    tells whether anybody still waits, and is asked before each call but a first whose permits took
+    no time. `alone` if no other provider is left to ask: that is worth waiting for. `hedge` if
     another is being asked already: then there is one call, or none if it had to wait for a permit.
     """
 
