@@ -30,6 +30,7 @@ from enricher.failures import (
     Challenged,
     CircuitOpen,
     CutShort,
+    NotCalled,
     Outage,
     RateLimited,
     Unavailable,
@@ -241,7 +242,7 @@ class Breaker(CircuitBreakerListener):  # type: ignore[misc]  # untyped package
         except Exception as error:
             outcome = error
         failed = is_outage(outcome)
-        if not isinstance(outcome, CutShort):
+        if not isinstance(outcome, CutShort | NotCalled):
             # Not even as a duration: short ones would have others taken for unusually slow.
             self.window.add(self._clock() - began, failed=failed)
         self.successes += failed is False

@@ -21,6 +21,7 @@ from enricher.failures import (
     CircuitOpen,
     CutShort,
     Outage,
+    OutOfQuota,
     OutOfTime,
     RateLimited,
     StaleCredential,
@@ -52,22 +53,34 @@ Wanted = Callable[[], Awaitable[bool]]
 Latest = Callable[[], Awaitable[float]]
 
 
-@dataclass(frozen=True)
+@dataclass
 class Terms:
     """On what terms a provider is asked.
 
-    `deadline` is when the stage has to end, in monotonic seconds; `wanted` tells whether anybody
-    still waits, and is asked before each call but the first. `alone` if no other provider is
-    left to ask: that is worth waiting for. `hedge` if another is being asked already: then there
-    is one call, or none if it had to wait for a permit.
+    `deadline` is when the stage has to end, in monotonic seconds, as far as is known; `wanted`
+    tells whether anybody still waits, and is asked before each call but a first whose permits took
+    no time. `alone` if no other provider is left to ask: that is worth waiting for. `hedge` if
+    another is being asked already: then there is one call, or none if it had to wait for a permit.
     """
 
     deadline: float
     wanted: Wanted
-    # The deadline as it is now: somebody with more time may have joined meanwhile.
+    # The deadline as it is now.
     latest: Latest | None = None
     alone: bool = False
     hedge: bool = False
+
+    async def prolonged(self) -> bool:
+        """Whether somebody with more time has joined, whose deadline counts from now on.
+
+        It is a word with Redis: for where the time that is known of does not suffice.
+        """
+        if self.latest is None:
+            return False
+        before = self.deadline
+        self.deadline = max(before, await self.latest())
+        # What is read anew is never quite the same.
+        return self.deadline - before > MOMENT
 
     @property
     def tries(self) -> int:
@@ -98,6 +111,9 @@ class Guarded:
         while True:
             try:
                 return await self._retry(query, permits, terms)
+            except (OutOfTime, OutOfQuota):
+                if terms.hedge or not await terms.prolonged() or not await terms.wanted():
+                    raise
             except (RateLimited, Unavailable) as failure:
                 if isinstance(failure, RateLimited):
                     await permits.refused(self.provider)
@@ -108,9 +124,7 @@ class Guarded:
                 if not await self._come_back(permits, terms):
                     raise
             except CircuitOpen as circuit:
-                if circuit.cause not in PAUSES:
-                    raise
-                if not await self._come_back(permits, terms):
+                if circuit.cause not in PAUSES or not await self._come_back(permits, terms):
                     raise
 
     async def _retry(self, query: Query, permits: Permits, terms: Terms) -> Answer:
@@ -133,6 +147,8 @@ class Guarded:
                 raise failed from None
             except Outage as outage:
                 failed = outage
+                if self._spare(terms) <= 0:
+                    await terms.prolonged()
                 raise
 
         def hopeless(_: Exception) -> bool:
@@ -168,10 +184,14 @@ class Guarded:
         Raises:
             PutOff: it is not, but too long to be waited for in hand.
         """
+        if not terms.alone or terms.hedge or self.breaker.forced:
+            return False
+        if self._spare(terms) < PATIENCE + LATE:
+            await terms.prolonged()
         hurried = self._hurried(terms)
         wait = self.breaker.wait(hurried=hurried)
         patience = min(PATIENCE, self._spare(terms))
-        if not terms.alone or terms.hedge or self.breaker.forced or patience <= 0:
+        if patience <= 0:
             return False
         if wait <= patience:
             await permits.on_wait(wait)
@@ -180,7 +200,7 @@ class Guarded:
         if await self.breaker.ready(min(patience, hold), hurried=hurried):
             return await terms.wanted()
         wait = self.breaker.wait(hurried=hurried)
-        if wait > PATIENCE or wait + LATE >= self._spare(terms):
+        if wait > PATIENCE or not await self._has(terms, wait + LATE + self._least + _SLACK):
             return False
         raise PutOff(wait)
 
@@ -199,11 +219,12 @@ class Guarded:
             waited = granted[-1] is not permits.first or self.clock() - since > MOMENT
             if waited and not await terms.wanted():
                 raise OutOfTime("nobody waits any more")
-            if not await self._has_time(terms):
+            if not await self._has(terms, self._least):
                 raise OutOfTime("no time for a call")
 
             async def fetch() -> Answer:
-                await permits.use(granted, self.provider)
+                # The leave for a probe was a word with Redis, and a mark is: either may take long.
+                await permits.use(granted, self.provider, by=terms.deadline - self._least)
                 try:
                     with permits.answering(granted):
                         return await self._in_time(self.provider.fetch(query), terms)
@@ -223,20 +244,19 @@ class Guarded:
             TimedOut: it has had the provider's.
             CutShort: its askers had less.
         """
-        end, deadline = self.clock() + self.provider.timeout, terms.deadline
+        end = self.clock() + self.provider.timeout
         call = asyncio.ensure_future(fetching)
         try:
             while True:
                 # At least something: a loop's clock may be ahead of ours.
-                left = max(0.05, min(end, deadline) - self.clock())
+                left = max(0.05, min(end, terms.deadline) - self.clock())
                 await asyncio.wait({call}, timeout=left)
                 if call.done():
                     return call.result()
                 if self.clock() >= end:
                     raise TimedOut("no answer in time")
-                if terms.latest is not None:
-                    deadline = await terms.latest()
-                if self.clock() >= deadline and not call.done():
+                await terms.prolonged()
+                if self.clock() >= terms.deadline and not call.done():
                     raise CutShort("the lookup's time was up")
         finally:
             call.cancel()
@@ -249,10 +269,11 @@ class Guarded:
             return min(LAST_BILLED_CALL, self.provider.timeout)
         return min(LAST_CALL, self.provider.timeout)
 
-    async def _has_time(self, terms: Terms) -> bool:
-        if self._left(terms) < self._least and terms.latest is not None:
-            return await terms.latest() - self.clock() >= self._least
-        return self._left(terms) >= self._least
+    async def _has(self, terms: Terms, seconds: float) -> bool:
+        """Whether so much time is left, be it that of somebody who joined."""
+        if self._left(terms) < seconds:
+            await terms.prolonged()
+        return self._left(terms) >= seconds
 
     def _hurried(self, terms: Terms) -> bool:
         """Whether a call made now has less than the provider's own time."""

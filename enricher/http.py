@@ -1,6 +1,8 @@
 """One HTTP call to a provider, with whatever can go wrong sorted into `enricher.failures`."""
 
 import email.utils
+import socket
+import struct
 import time
 from datetime import UTC
 from typing import Any, Final
@@ -31,10 +33,29 @@ LONGEST_PAUSE: Final = 3600.0
 def session() -> ClientSession:
     """The one session of a process: pooled, bounded, no cookies, no proxy from the environment."""
     return ClientSession(
-        connector=aiohttp.TCPConnector(limit=400, limit_per_host=200, ttl_dns_cache=60),
+        connector=aiohttp.TCPConnector(
+            limit=400, limit_per_host=200, ttl_dns_cache=60, socket_factory=_socket
+        ),
+        response_class=_Response,
         cookie_jar=aiohttp.DummyCookieJar(),
         headers={"User-Agent": USER_AGENT, "Accept": "application/json"},
     )
+
+
+def _socket(address: aiohttp.AddrInfoType) -> socket.socket:
+    # A kernel goes on sending what a closed connection still holds, for minutes. A call that was
+    # given up, or whose process died, must not arrive then: its permit may be somebody else's.
+    made = socket.socket(*address[:3])
+    made.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+    return made
+
+
+class _Response(ClientResponse):
+    def close(self) -> None:
+        """Give it up. TLS would wait for a farewell first, and its connection stay open so long."""
+        if self.connection is not None and self.connection.transport is not None:
+            self.connection.transport.abort()
+        super().close()
 
 
 class Reply(msgspec.Struct, frozen=True):

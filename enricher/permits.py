@@ -6,6 +6,7 @@ Two limits apply to a call: the one of the stage's queue, and the one of the pro
 
 import asyncio
 import logging
+import math
 import time
 from collections import Counter
 from collections.abc import Awaitable, Callable, Iterator
@@ -77,22 +78,28 @@ class Permits:
             raise
         return [quota, mine]
 
-    async def use(self, permits: list[Permit], provider: Provider) -> None:
+    async def use(self, permits: list[Permit], provider: Provider, *, by: float = math.inf) -> None:
         """The call is made now.
+
+        Args:
+            by: monotonic seconds from which on it is too late for it.
 
         Raises:
             AskedBefore: it may have been made, and billed, before; so it must not be made.
-            StoreUnavailable: what lay between took so long that they no longer cover it.
+            OutOfTime: what lay between took so long that it is too late.
+            StoreUnavailable: the same, for its permits.
         """
-        if not self._last(provider, *permits):
-            raise StoreUnavailable("Redis took too long")
+        self._check(permits, provider, by)
         if provider.billed:
             mark = await self.mark(provider.name)
+            try:
+                self._check(permits, provider, by)
+            except (OutOfTime, StoreUnavailable):
+                if mark:
+                    await self.unmark(provider.name, mark)
+                raise
             if not mark:
                 raise AskedBefore("may have been asked before")
-            if not self._last(provider, *permits):
-                await self.unmark(provider.name, mark)
-                raise StoreUnavailable("Redis took too long")
             self._marks[provider.name] = mark
         for permit in permits:
             permit.use()
@@ -127,6 +134,12 @@ class Permits:
                 except StoreUnavailable:
                     # It comes back by its lease: too late, which is the safe side.
                     log.warning("permit not settled", extra={"limit": permit.limit.name})
+
+    def _check(self, permits: list[Permit], provider: Provider, by: float) -> None:
+        if self.clock() > by:
+            raise OutOfTime("no time for a call")
+        if not self._last(provider, *permits):
+            raise StoreUnavailable("Redis took too long")
 
     def _last(self, provider: Provider, *permits: Permit, ahead: float = 0.0) -> bool:
         return all(self.limiter.lasts(permit, provider.timeout + ahead) for permit in permits)

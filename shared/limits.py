@@ -4,20 +4,20 @@ The limiter is a log of permits in Redis, on Redis' clock: exact, unlike a token
 admits about twice its burst in the first window of a provider that counts per window.
 
 Why it holds at the provider. A permit is granted at g, and its call arrives there at some a that
-nobody here can see, but for g <= a <= g + lease: a permit too old for its call to arrive within
-the lease is given back and taken anew (`lasts`, `renew`). It stands in the log at g + lease, and
-once the answer is in, at the moment of its settlement, s >= a. A call that was given up without an
+nobody here can see, but for g <= a <= g + lease: a permit too old for its call to arrive within the
+lease is given back and taken anew (`lasts`, `renew`). It stands in the log at g + lease, and once
+the answer is in, at the moment of its settlement, s >= a. A call that was given up without an
 answer (it took too long, another was faster, nobody waits any more, its connection broke) may still
-be on its way when it is settled. It arrives within UNANSWERED of that moment or never, as its
-connection is closed, and within its lease: so it is settled as of the earlier of the two, and
-again s >= a. At a time t it counts if it stands
-after t - W, for a window of length W. Suppose a window (x, x + W] held N + 1 arrivals, and let g be
-the last grant among them, so that x >= g - W. At that moment the N others had been granted, and
-each of them counted: those not settled stand at their lease's end >= a > x >= g - W, those settled
-at s >= a > x >= g - W. So the limiter saw N permits and would not have granted one more. A permit
-that is settled after it was trimmed from the log need not come back to it: nothing is trimmed
-before its lease has been over for W, and so has its arrival. The price is that a permit is out of
-use for W plus the time of its call.
+be on its way when it is settled. Its connection is reset, so this machine sends nothing of it again
+(`enricher.http`); what the network has by then is assumed to arrive within UNANSWERED or never, and
+within the lease: so it is settled as of the earlier of the two, and again s >= a. At a time t it
+counts if it stands after t - W, for a window of length W. Suppose a window (x, x + W] held N + 1
+arrivals, and let g be the last grant among them, so that x >= g - W. At that moment the N others
+had been granted, and each of them counted: those not settled stand at their lease's end >= a > x >=
+g - W, those settled at s >= a > x >= g - W. So the limiter saw N permits and would not have granted
+one more. A permit that is settled after it was trimmed from the log need not come back to it:
+nothing is trimmed before its lease has been over for W, and so has its arrival. The price is that a
+permit is out of use for W plus the time of its call.
 
 Where Redis forgets the permits (a FLUSHALL, a failover to an empty one), every window counts as
 full for a while. Whoever was granted one before the birth b of the Redis there is now arrives at
@@ -59,7 +59,7 @@ _WINDOW: Final = re.compile(r"(\d{1,9})/(\d{0,5})([a-z]+)")
 LEASE: Final = 40.0
 # What may pass between looking at a permit's age and the call: a word with Redis, and the network.
 SLACK: Final = 10.0
-# For how long the bytes of a call that was given up may still be on their way to the provider.
+# For how long what the network has of a call that was given up may still be on its way.
 UNANSWERED: Final = 2.0
 # As the scripts have it: the most of a window that is waited for after a loss.
 HOUR: Final = 3600.0

@@ -75,4 +75,5 @@ def permits(told: list[float] | None = None) -> Permits:
             told.append(seconds)
 
     limiter = Limiter(cast("Any", None))
-    return Permits(limiter, Permit(Limit("")), on_wait, never_before, forgotten)
+    clock = asyncio.get_running_loop().time
+    return Permits(limiter, Permit(Limit("")), on_wait, never_before, forgotten, clock)

@@ -209,3 +209,13 @@ async def test_a_provider_that_bills_is_not_called_for_a_lookup_that_has_ended(
     await lookups.record(ended, "end", event("error"))
     assert not await claims.mark(ended, "endereco", "serpro")
     assert await claims.mark(await flight(store), "endereco", "serpro")
+
+
+async def test_nor_for_one_whose_time_is_up_though_nobody_has_ended_it_yet(store: Store) -> None:
+    claims, late = Claims(store, Lookups(store)), await flight(store)
+    seconds, _ = await store.redis.time()
+    await store.redis.hset(flight_key(late), "deadline", str(seconds * 1000))
+    assert not await claims.mark(late, "endereco", "serpro")
+    # Whoever joins before its end has it called.
+    await store.redis.hset(flight_key(late), "deadline", str((seconds + 60) * 1000))
+    assert await claims.mark(late, "endereco", "serpro")

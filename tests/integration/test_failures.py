@@ -15,6 +15,7 @@ from enricher.policy import Policy
 from enricher.simulator.app import build
 from shared.circuits import Board
 from shared.identifiers import Kind
+from shared.lookups import flight_key
 from shared.messages import Attempt, Event, Outcome, Stage, now, unix
 from shared.store import Store
 from tests.arena import Arena, Arenas
@@ -98,6 +99,20 @@ async def stand(quiet_arena: Arena) -> AsyncIterator[Stand]:
             if name != "phonenumbers":
                 await stand.set(name, latency_ms=0)
         yield stand
+
+
+async def test_a_billed_call_is_not_made_once_everybody_s_time_is_up(stand: Stand) -> None:
+    enricher = stand.enricher("cadastro", "cpf", "serpro")
+    mark = enricher.handlers.claims.mark
+
+    async def late(flight: str, step: str, provider: str) -> str:
+        """Redis hears of it too late, and before anybody has ended the flight."""
+        await stand.store.redis.hset(flight_key(flight), "deadline", "1")
+        return await mark(flight, step, provider)
+
+    enricher.handlers.claims.__dict__["mark"] = late
+    await enricher.lookup(KNOWN["cpf"])
+    assert enricher.tries == {"serpro": 0}
 
 
 @every_provider

@@ -8,7 +8,7 @@ from shared.messages import unix
 from tests.arena import Arena
 from tests.queue.asker import Told, ceps
 from tests.queue.conftest import Stand, Stands
-from tests.subjects import cpf
+from tests.subjects import cnpj, cpf
 
 PERSON = cpf(280_012_389)
 
@@ -78,6 +78,22 @@ async def test_a_follower_who_comes_while_the_provider_is_asked_has_all_of_its_o
     patient = await stand.asker.ask(**who, prazo=30)
     await stand.asker.ended(hurried)
     assert outcomes(await stand.asker.ended(patient)) == {"endereco": "ok"}
+
+
+async def test_a_follower_s_time_is_also_what_a_permit_is_waited_for(
+    arena: Arena, stands: Stands
+) -> None:
+    stand = await stands.up(arena, "cadastro", "analyzer", RATE_CADASTRO="1/5s")
+    # The second provider's permit is free when the first asker's time is up.
+    await stand.providers.set("minhareceita", fault="false_404", latency_ms=1000)
+    who: dict[str, Any] = {
+        "identifier": cnpj(12_345_678), "kind": "cnpj", "etapas": ["cadastro"],
+    }  # fmt: skip
+    hurried = await stand.asker.ask(**who, prazo=3)
+    await stand.providers.until(1)
+    patient = await stand.asker.ask(**who, prazo=60)
+    assert outcomes(await stand.asker.ended(hurried)) == {"cadastro": "expirado"}
+    assert outcomes(await stand.asker.ended(patient)) == {"cadastro": "ok"}
 
 
 async def followed(stand: Stand, path: str) -> list[Told]:

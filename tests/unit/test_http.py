@@ -1,12 +1,15 @@
 """One call to a provider: every outcome is a reply or a failure of its own class."""
 
 import asyncio
+import socket
+import ssl
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime
 from typing import Any
 
 import pytest
+import uvloop
 from aiohttp import ClientSession, web
 from aiohttp.test_utils import TestServer
 from hypothesis import given
@@ -330,3 +333,70 @@ async def test_a_session_of_any_kind_makes_a_get_only_once() -> None:
         with pytest.raises(Disconnected):
             await call(http, "GET", str(server.make_url("/")), timeout=5)
     assert calls == 1
+
+
+def anonymous(side: int) -> ssl.SSLContext:
+    """TLS without certificates, of which a test has none."""
+    context = ssl.SSLContext(side)
+    context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
+    context.maximum_version = ssl.TLSVersion.TLSv1_2
+    context.set_ciphers("AECDH-AES256-SHA:@SECLEVEL=0")
+    return context
+
+
+def end_of_connection(server: socket.socket, scheme: str, asked: Callable[[], object]) -> str:
+    """How one call's connection ends at a server that never answers it."""
+    connection = server.accept()[0]
+    connection.settimeout(10)
+    if scheme == "https":
+        connection = anonymous(ssl.PROTOCOL_TLS_SERVER).wrap_socket(connection, server_side=True)
+    while b"{}" not in connection.recv(4096):
+        pass
+    asked()
+    # Below TLS, which takes a reset for an end.
+    with socket.socket(fileno=connection.detach()) as bare:
+        bare.settimeout(10)
+        try:
+            return "with a farewell" if bare.recv(4096) else "in good order"
+        except ConnectionResetError:
+            return "reset"
+
+
+@pytest.mark.parametrize("scheme", ["http", "https"])
+@pytest.mark.parametrize("factory", [asyncio.new_event_loop, uvloop.new_event_loop])
+def test_the_connection_of_a_call_that_is_given_up_is_reset(
+    factory: Callable[[], asyncio.AbstractEventLoop], scheme: str
+) -> None:
+    # Else the kernel goes on sending what has not arrived yet.
+    async def main(server: socket.socket) -> None:
+        loop, asked = asyncio.get_running_loop(), asyncio.Event()
+        seen = asyncio.to_thread(
+            end_of_connection, server, scheme, lambda: loop.call_soon_threadsafe(asked.set)
+        )
+        seeing = asyncio.create_task(seen)
+        url = f"{scheme}://127.0.0.1:{server.getsockname()[1]}/"
+        tls = anonymous(ssl.PROTOCOL_TLS_CLIENT)
+        async with session() as http:
+            calling = asyncio.create_task(call(http, "POST", url, timeout=30, json={}, ssl=tls))
+            await asked.wait()
+            calling.cancel()
+            # Before the session ends, and with it all of its connections.
+            assert await seeing == "reset"
+
+    server = socket.create_server(("127.0.0.1", 0))
+    with server, asyncio.Runner(loop_factory=factory) as runner:
+        runner.run(main(server))
+
+
+async def test_a_connection_whose_answer_was_read_serves_the_next_call() -> None:
+    peers = set()
+
+    async def handler(request: web.Request) -> web.Response:
+        assert request.transport is not None
+        peers.add(request.transport.get_extra_info("peername"))
+        return web.Response(body=b"{}", content_type=JSON)
+
+    async with serving(handler) as ask:
+        for _ in range(3):
+            assert (await ask()).status == 200
+    assert len(peers) == 1

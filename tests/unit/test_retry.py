@@ -27,8 +27,10 @@ from enricher.failures import (
     Disconnected,
     Failure,
     Malformed,
+    NotCalled,
     NotFound,
     Outage,
+    OutOfQuota,
     OutOfTime,
     RateLimited,
     Rejected,
@@ -191,6 +193,123 @@ def test_somebody_with_more_time_who_joins_gives_the_call_his() -> None:
         for left in (1, 0.1):
             hurried = Terms(now() + left, always, latest)
             assert await link.ask(QUERY, permits(), hurried) is ANSWER
+
+    run(main())
+
+
+async def later() -> float:
+    """Somebody with a minute has joined."""
+    return 60.0
+
+
+@pytest.mark.parametrize("failure", [OutOfTime, OutOfQuota])
+@pytest.mark.parametrize("is_wanted", [True, False])
+def test_nor_does_it_end_for_want_of_a_permit_that_comes_in_his_time(
+    failure: type[NotCalled], is_wanted: bool
+) -> None:
+    async def main() -> None:
+        provider, held = Scripted(), permits()
+        take = held.take
+
+        async def until(_: Any, *, by: float, quota_by: float) -> list[Permit]:
+            if min(by, quota_by) < 20:
+                raise failure("none in time")
+            return await take(provider, by=by, quota_by=quota_by)
+
+        async def wanted() -> bool:
+            return is_wanted
+
+        held.__dict__["take"] = until
+        hurried = Terms(3, wanted, later, alone=True)
+        if is_wanted:
+            assert await guarded(provider).ask(QUERY, held, hurried) is ANSWER
+            return
+        with pytest.raises(failure):
+            await guarded(provider).ask(QUERY, held, hurried)
+        assert provider.calls == []
+
+    run(main())
+
+
+def test_nor_does_it_end_because_of_a_pause_that_ends_in_his_time() -> None:
+    async def main() -> None:
+        link, told = guarded(Scripted([RateLimited(10)])), list[float]()
+        with pytest.raises(PutOff) as put_off:
+            await link.ask(QUERY, permits(told), Terms(3, always, later, alone=True))
+        assert (told, put_off.value.seconds) == ([10], 10)
+
+    run(main())
+
+
+def test_nor_because_the_pause_grew_while_it_was_waited_for_in_hand() -> None:
+    async def main() -> None:
+        link = guarded(Scripted([RateLimited(2)]))
+        asked = asyncio.create_task(link.ask(QUERY, permits(), Terms(5, always, joins, alone=True)))
+        await asyncio.sleep(1)
+        link.breaker._open("rate_limited", 9)
+        with pytest.raises(PutOff):
+            await asked
+
+    async def joins() -> float:
+        return 60.0 if now() else 5.0
+
+    run(main())
+
+
+def test_nor_are_there_fewer_retries() -> None:
+    async def main() -> None:
+        provider = Scripted(OUTAGES)
+        link = guarded(provider, policy=NEVER, jitter=lambda longest: longest)
+        hurried = Terms(0.52, always, later, alone=True)
+        assert await link.ask(QUERY, permits(), hurried) is ANSWER
+        assert provider.calls == [0, 1, 3, 7, 15]
+
+    run(main())
+
+
+def test_a_billed_call_whose_mark_took_until_it_is_too_late_is_not_made() -> None:
+    async def main() -> None:
+        provider, held, marks = Scripted(), permits(), list[str]()
+        provider.__dict__["billed"] = True
+
+        async def mark(name: str) -> str:
+            marks.append(name)
+            await asyncio.sleep(1.5)
+            return "mark"
+
+        async def unmark(name: str, mark: str) -> None:
+            assert mark == "mark"
+            marks.remove(name)
+
+        held.mark, held.unmark = mark, unmark
+        link = guarded(provider)
+        with pytest.raises(OutOfTime):
+            await link.ask(QUERY, held, terms(4))
+        assert (provider.calls, marks, now()) == ([], [], 1.5)
+        # It was no call, so it does not say how fast the provider is either.
+        assert link.breaker.window.timed == 0
+        # Somebody with more time may have joined.
+        assert await link.ask(QUERY, held, Terms(5.5, always, later)) is ANSWER
+
+    run(main())
+
+
+def test_nor_is_a_probe_whose_leave_did() -> None:
+    class Slow(Breaker):
+        async def _agree(self, probe: str) -> None:
+            await asyncio.sleep(2)
+            await super()._agree(probe)
+
+    async def main() -> None:
+        provider = Scripted([ServerError("503")])
+        circuit = Slow("slow", Policy(consecutive=1), clock=now, jitter=lambda s: s)
+        link = Guarded(provider, circuit, RetryBudget(clock=now), clock=now)
+        assert isinstance(await asked(link), ServerError)
+        await asyncio.sleep(circuit.retry_in + circuit.policy.probe_grace)
+        assert isinstance(await asked(link, deadline=now() + 2.1), OutOfTime)
+        assert provider.calls == [0]
+        # Somebody else may make it.
+        assert await asked(link, deadline=now() + 60) is ANSWER
 
     run(main())
 
