@@ -128,7 +128,7 @@ class Guarded:
                     raise
 
     async def _retry(self, query: Query, permits: Permits, terms: Terms) -> Answer:
-        self.breaker.check(hurried=self._hurried(terms))
+        await self._check(terms)
         self.budget.call()
         failed: Outage | None = None
 
@@ -274,6 +274,16 @@ class Guarded:
         if self._left(terms) < seconds:
             await terms.prolonged()
         return self._left(terms) >= seconds
+
+    async def _check(self, terms: Terms) -> None:
+        """Raises CircuitOpen: nobody who waits may be let through."""
+        try:
+            self.breaker.check(hurried=self._hurried(terms))
+        except CircuitOpen:
+            # One who has the provider's own time may be its probe.
+            if not self._hurried(terms) or not await terms.prolonged():
+                raise
+            self.breaker.check(hurried=self._hurried(terms))
 
     def _hurried(self, terms: Terms) -> bool:
         """Whether a call made now has less than the provider's own time."""

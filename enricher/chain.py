@@ -60,6 +60,7 @@ class Chain:
                 continue
             terms = Terms(deadline, wanted, latest, alone=following is None)
             outcome, by, tried = await self._one(link, following, query, permits, terms)
+            deadline = terms.deadline
             asked |= tried
             for name, failure in tried.items():
                 self.attempts.append(Attempt(name, failure.reason))

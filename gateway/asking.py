@@ -19,7 +19,7 @@ from gateway.streams import ORIGIN
 from shared import metrics
 from shared.app import BUS, CACHE, LOOKUPS
 from shared.domain.answers import Accepted, Done
-from shared.errors import BusUnavailable, ConsultaError, InvalidInput, StoreUnavailable
+from shared.errors import BusUnavailable, InvalidInput, StoreRefused, StoreUnavailable
 from shared.identifiers import Identifier, parse
 from shared.lookups import View
 from shared.messages import Event, Lookup, Requested, Stage, decode_event
@@ -88,9 +88,10 @@ class Asking:
             elif keep and not await self.keep(events):
                 # A first try under this Idempotency-Key was taken on after all.
                 return None
-        except (ConsultaError, Problem):
+        except (InvalidInput, Problem):
             # Refused, it leaves its Idempotency-Key free for the mended request, unless it was
-            # accepted after all; but what this one only repeats may be about to be.
+            # accepted after all; but what this one only repeats may be about to be. An outage
+            # leaves the key as it is: the same request, again, is begun under the same task_id.
             if self.once and self.first:
                 with contextlib.suppress(StoreUnavailable):
                     await self.app[LOOKUPS].not_once(self.once, self.task_id)
@@ -104,7 +105,7 @@ class Asking:
         stages = wanted(self.asked.kind, self.asked.stages)
         try:
             await self.app[QUOTAS].spend(self.caller)
-        except StoreUnavailable:
+        except StoreRefused:
             # What the cache has may go uncounted: it asks no provider, and leaves nothing to do.
             if (events := await self._cached(identifier, stages)) is None:
                 raise

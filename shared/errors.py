@@ -5,6 +5,7 @@ ConsultaError
 ├── InvalidSetting      the operator can mend it: names the variable
 ├── Unavailable         an outage of ours: wait and do it again, it counts against nobody
 │   ├── StoreUnavailable    Redis does not answer, or cannot do its work
+│   │   └── StoreRefused        it answered that it cannot
 │   └── BusUnavailable      RabbitMQ does not take the message
 │       └── BusRefused          and never will: names what, and the mend
 └── Undecodable         the bytes are no message of ours: doing it again cannot help
@@ -38,6 +39,10 @@ class Unavailable(ConsultaError):
 
 class StoreUnavailable(Unavailable):
     """Redis is away, loading, full, read-only or stuck, or took too long."""
+
+
+class StoreRefused(StoreUnavailable):
+    """Redis answered, with an outage of its own: full, read-only, … It may still serve reads."""
 
 
 class BusUnavailable(Unavailable):

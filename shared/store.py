@@ -16,7 +16,7 @@ from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
 from redis.exceptions import DataError, NoScriptError, RedisError, ResponseError
 
-from shared.errors import StoreUnavailable
+from shared.errors import StoreRefused, StoreUnavailable
 from shared.gather import Gather
 
 Parameters = ParamSpec("Parameters")
@@ -52,7 +52,7 @@ def translated(
             code = _code(error)
             if code in _FAULTS and not _TROUBLES.search(str(error)):
                 raise
-            raise StoreUnavailable(f"Redis: {code}") from None
+            raise StoreRefused(f"Redis: {code}") from None
         except (RedisError, OSError) as error:
             raise StoreUnavailable(f"Redis: {type(error).__name__}") from None
 

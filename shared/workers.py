@@ -56,9 +56,11 @@ class Workers:
                     await self._say(me)
                 except StoreUnavailable as error:
                     self._refused = str(error)
+                    # Ready again as soon as it can be: that is what readiness hangs on.
+                    await asyncio.sleep(1.0)
                 else:
                     self._written = self._clock()
-                await asyncio.sleep(BEAT_S)
+                    await asyncio.sleep(BEAT_S)
         finally:
             with contextlib.suppress(StoreUnavailable):
                 await asyncio.shield(self._leave(me))

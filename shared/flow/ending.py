@@ -122,9 +122,9 @@ class Endings:
         stages = _wanted(await self.lookups.flight(flight))
         if not stages:
             # There is nothing to show for it, so whoever repeats it under its key begins anew.
-            ends = [await self._fail(flight, failed("prazo_esgotado"))]
+            # First, since nobody comes back to it once the end stands written.
             await self.lookups.forget_once(task)
-            return ends
+            return [await self._fail(flight, failed("prazo_esgotado"))]
         ends = []
         for stage in stages:
             late = event(stage, outcome="expirado")

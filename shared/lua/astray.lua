@@ -5,7 +5,7 @@
 -- Returns {step, the order it is to be sent as, its body, …}
 --
 -- One that is late may be lost, or wait in a long queue: each time it is left for as long again, so
--- that even there the copies are few. Of those only the newest may be carried out: see claim.lua.
+-- that even there the copies are few. Of those one may be carried out, whichever: see claim.lua.
 local now, late, again = tonumber(ARGV[1]), tonumber(ARGV[2]), tonumber(ARGV[3])
 if now == 0 then
   local time = redis.call('TIME')
@@ -15,11 +15,15 @@ local found = {}
 for _, entry in ipairs(redis.call('ZRANGEBYSCORE', KEYS[1], '-inf', now - late, 'LIMIT', 0, ARGV[4])) do
   local step, flight = string.match(entry, '^(%a+):(.*)$')
   local key = 'consulta:flight:' .. flight
-  local order, name = unpack(redis.call('HMGET', key, 'order:' .. step, 'next:' .. step))
+  local order, name, due, sent =
+    unpack(redis.call('HMGET', key, 'order:' .. step, 'next:' .. step, 'due:' .. step, 'sent:' .. step))
   if order and name then
-    local copy = string.match(name, '^[^.]*') .. '.' .. ARGV[5]
-    local due = tonumber(redis.call('HGET', key, 'due:' .. step))
-    redis.call('HSET', key, 'sent:' .. step, copy)
+    if not sent then
+      sent = string.match(name, '^[^.]*') .. '.' .. ARGV[5]
+      redis.call('HSET', key, 'sent:' .. step, sent)
+    end
+    due = tonumber(due)
+    local copy = sent .. '-' .. string.format('%.0f', now - due)
     redis.call('ZADD', KEYS[1], now - late + math.max(again, now - due), entry)
     for _, value in ipairs({step, copy, order}) do found[#found + 1] = value end
   else

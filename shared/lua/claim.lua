@@ -13,8 +13,11 @@
 -- delivered again before its ack, or its process have died before it was published, there are two
 -- of it, or one: so either may be carried out, `last` or `next`, and whichever is put off again
 -- makes the other one that nobody needs. That one is dropped: the message of `last` is in the queue
--- for as long as that of `next` is not. One that did not come back in time was sent again: `sent` is
--- as good as `next`.
+-- for as long as that of `next` is not. One that did not come back in time was sent again, perhaps
+-- more than once, as `sent`-…: each is as good as `next`.
+--
+-- An order whose claim is held by a dead process, or was given back long ago, may be lost, as a
+-- message can be whose queue was deleted: then another order for the step has its claim.
 --
 -- What has waited longest and was overtaken `patience` times in a row by others is overdue: its
 -- order is handed out, to be published again with the highest priority.
@@ -59,7 +62,14 @@ local function is_surplus()
   if not string.find(order, '.', 1, true) then return false end
   local last, next, sent =
     unpack(redis.call('HMGET', key, 'last:' .. step, 'next:' .. step, 'sent:' .. step))
-  return last and order ~= last and order ~= next and order ~= sent
+  return last and order ~= last and order ~= next and string.match(order, '^([^-]*)') ~= sent
+end
+
+local function is_abandoned(claimant)
+  if claimant ~= '' then return claimant ~= instance and not lives(claimant) end
+  local freed = redis.call('HGET', key, 'freed:' .. step)
+  -- Longer than any pause before it is tried again, where its answer may lie ready.
+  return freed and tonumber(freed) < now / 1000 - 30
 end
 
 local deadline = redis.call('HGET', key, 'deadline') or '0'
@@ -70,18 +80,18 @@ if redis.call('HEXISTS', key, 'seq:' .. step) == 1 then
   verdict = (holder == order) and 'repeat' or 'drop'
 elseif redis.call('EXISTS', key) == 0 or redis.call('HEXISTS', key, 'ended') == 1 then
   verdict = 'drop'
-elseif holder and holder ~= order then
+elseif holder and holder ~= order and not is_abandoned(claimant) then
   -- Its message is still in the queue, unacknowledged, so this one may go, and its place in the line.
   redis.call('ZREM', waiting, flight)
   return {'drop', 0, '0', '', ''}
-elseif holder and claimant ~= instance and lives(claimant) then
+elseif holder == order and claimant ~= instance and lives(claimant) then
   return {'busy', 0, '0', '', ''}
 elseif not holder and is_surplus() then
   return {'drop', 0, '0', '', ''}
 else
   verdict = holder and 'resume' or 'go'
   redis.call('HSET', key, 'claim:' .. step, order, 'by:' .. step, instance)
-  redis.call('HDEL', key, 'order:' .. step)
+  redis.call('HDEL', key, 'order:' .. step, 'freed:' .. step)
   redis.call('ZADD', active, deadline, flight)
 end
 redis.call('ZREM', waiting, flight)

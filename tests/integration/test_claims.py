@@ -77,9 +77,9 @@ async def silent(store: Store, claims: Claims, seconds: float) -> None:
     await store.redis.zadd(CLAIMANTS, {claims._instance: (now - seconds) * 1000})
 
 
-async def asked(claims: Claims, flight: str) -> str:
+async def asked(claims: Claims, flight: str, order: str = "order") -> str:
     try:
-        return (await claims.claim(flight, "endereco", "order", QUEUE)).verdict
+        return (await claims.claim(flight, "endereco", order, QUEUE)).verdict
     except PutOff as later:
         return f"again in {later.seconds:g} s"
 
@@ -108,6 +108,33 @@ async def test_an_order_that_a_living_process_has_is_nobody_else_s(store: Store)
     # And now it is this one's.
     await first.beat()
     assert await asked(first, order) == "again in 2 s"
+
+
+async def test_an_order_that_died_with_its_process_and_its_queue_gives_way_to_another(
+    store: Store,
+) -> None:
+    first, second = await two(store)
+    under_way = await flight(store)
+    assert await asked(first, under_way) == "go"
+    assert await asked(second, under_way, "another") == "drop"
+    await silent(store, first, 7)
+    assert await asked(second, under_way, "another") == "resume"
+    # Nor was it lost, it seems.
+    assert await asked(second, under_way) == "drop"
+
+
+async def test_an_order_that_was_given_up_does_so_once_it_must_be_lost(store: Store) -> None:
+    first, second = await two(store)
+    under_way = await flight(store)
+    assert await asked(first, under_way) == "go"
+    await first.give_up(under_way, "endereco", "order")
+    # It is tried again, and what was found out may lie with the first.
+    assert await asked(second, under_way, "another") == "drop"
+    now, _ = await store.redis.time()
+    await store.redis.hset(flight_key(under_way), "freed:endereco", now - 31)
+    assert await asked(second, under_way, "another") == "resume"
+    await second.give_up(under_way, "endereco", "another")
+    assert await asked(first, under_way) == "drop"
 
 
 async def test_what_a_process_had_that_ended_in_good_order_is_anybody_s_at_once(

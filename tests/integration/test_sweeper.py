@@ -273,7 +273,9 @@ async def test_a_process_ends_though_nothing_can_be_told(
         began.set()
         await asyncio.Event().wait()
 
-    monkeypatch.setattr("shared.flow.sweeper.LAST_S", 0.01, raising=False)
+    # By its own bound, and not because it is cancelled once more.
+    monkeypatch.setattr("shared.tasks.AGAIN_S", 1000)
+    monkeypatch.setattr("shared.flow.sweeper.LAST_S", 0.01)
     monkeypatch.setattr(bus, "event", hang)
     assert await swept(sweeper) == 1
     await asyncio.wait_for(told(sweeper, began), 20)
@@ -304,6 +306,25 @@ async def test_an_end_without_a_result_frees_the_key_of_its_own_request_only(
     assert await swept(sweeper) == 1
     left = "third print" if named == TASK else f"{OTHER} print"
     assert await lookups.once("key", "third print", 600) == left
+
+
+async def test_an_outage_before_its_key_is_freed_costs_that_nothing(
+    lookups: Lookups, sweeper: Sweeper, clock: Clock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await lookups.once("key", f"{TASK} print", 600)
+    await lookups.accept(TASK, 60, origin="tests", kind="cep", once="key")
+    clock.forward(61)
+
+    async def away(*_: Any, **__: Any) -> None:
+        raise StoreUnavailable("the test says so")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(lookups, "not_once", away)
+        with pytest.raises(StoreUnavailable):
+            await swept(sweeper)
+    clock.forward(4)
+    assert await swept(sweeper) == 1
+    assert await lookups.once("key", "third print", 600) == "third print"
 
 
 async def test_with_the_memory_full_what_is_overdue_ends_all_the_same(

@@ -85,11 +85,11 @@ async def test_a_follower_s_time_is_also_what_a_permit_is_waited_for(
 ) -> None:
     stand = await stands.up(arena, "cadastro", "analyzer", RATE_CADASTRO="1/5s")
     # The second provider's permit is free when the first asker's time is up.
-    await stand.providers.set("minhareceita", fault="false_404", latency_ms=1000)
+    await stand.providers.set("minhareceita", fault="false_404", latency_ms=3000)
     who: dict[str, Any] = {
         "identifier": cnpj(12_345_678), "kind": "cnpj", "etapas": ["cadastro"],
     }  # fmt: skip
-    hurried = await stand.asker.ask(**who, prazo=3)
+    hurried = await stand.asker.ask(**who, prazo=5)
     await stand.providers.until(1)
     patient = await stand.asker.ask(**who, prazo=60)
     assert outcomes(await stand.asker.ended(hurried)) == {"cadastro": "expirado"}

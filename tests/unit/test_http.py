@@ -350,8 +350,8 @@ def end_of_connection(server: socket.socket, scheme: str, asked: Callable[[], ob
     connection.settimeout(10)
     if scheme == "https":
         connection = anonymous(ssl.PROTOCOL_TLS_SERVER).wrap_socket(connection, server_side=True)
-    while b"{}" not in connection.recv(4096):
-        pass
+    while b"{}" not in (received := connection.recv(4096)):
+        assert received, "it ended before the call was read"
     asked()
     # Below TLS, which takes a reset for an end.
     with socket.socket(fileno=connection.detach()) as bare:

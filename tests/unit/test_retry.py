@@ -256,6 +256,19 @@ def test_nor_because_the_pause_grew_while_it_was_waited_for_in_hand() -> None:
     run(main())
 
 
+def test_nor_does_he_count_as_hurried_where_the_next_call_may_prove_something() -> None:
+    async def main() -> None:
+        link = guarded(Scripted([ServerError("503")]), policy=Policy(consecutive=1, open_for=1))
+        assert isinstance(await asked(link), ServerError)
+        await asyncio.sleep(1)
+        # The probe is kept for somebody who has the provider's own time.
+        with pytest.raises(CircuitOpen):
+            await link.ask(QUERY, permits(), Terms(now() + 1, always))
+        assert await link.ask(QUERY, permits(), Terms(now() + 1, always, later)) is ANSWER
+
+    run(main())
+
+
 def test_nor_are_there_fewer_retries() -> None:
     async def main() -> None:
         provider = Scripted(OUTAGES)

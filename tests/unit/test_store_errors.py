@@ -7,7 +7,7 @@ from redis._parsers.base import BaseParser
 from redis.asyncio import Redis
 from redis.exceptions import DataError, ResponseError
 
-from shared.errors import StoreUnavailable
+from shared.errors import StoreRefused, StoreUnavailable
 from shared.store import translated
 
 IN_SCRIPT = " script: af62aa1e38446b1d08328c5522a4cb53720ae452, on @user_script:2."
@@ -56,6 +56,15 @@ async def test_a_fault_of_ours_is_seen(text: str, where: str, piped: bool) -> No
 async def test_the_error_names_the_trouble_and_nothing_of_the_command() -> None:
     with pytest.raises(StoreUnavailable, match=r"^Redis: MISCONF$"):
         await _met("MISCONF Errors writing to the AOF file: No space left on device", piped=True)
+
+
+async def test_one_that_answers_is_told_from_one_that_does_not() -> None:
+    with pytest.raises(StoreRefused):
+        await _met("OOM command not allowed when used memory > 'maxmemory'.", piped=False)
+    async with Redis(host="127.0.0.1", port=1) as nobody:
+        with pytest.raises(StoreUnavailable) as away:
+            await translated(nobody.ping)()
+    assert not isinstance(away.value, StoreRefused)
 
 
 async def test_an_argument_that_cannot_be_sent_is_a_fault_of_ours() -> None:
