@@ -8,6 +8,7 @@ from uuid import uuid4
 import msgspec
 import pytest
 import pytest_asyncio
+from aiohttp import web
 
 from gateway.security.prints import Prints
 from shared.app import BUS, LOOKUPS
@@ -133,8 +134,18 @@ async def test_a_request_refused_over_a_lost_bus_is_begun_by_its_repetition(
     await _completes(pair[1], backstage, await pair[1].ask(**key))
 
 
-async def test_the_first_that_loses_the_bus_does_not_undo_what_its_repetition_was_promised(
-    pair: tuple[Gateway, Gateway], backstage: Backstage, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize(
+    ("server", "step", "outage"),
+    [(BUS, "command", BusUnavailable), (LOOKUPS, "accept", StoreUnavailable)],
+    ids=["bus", "store"],
+)
+async def test_the_first_that_meets_an_outage_leaves_its_repetition_what_that_was_promised(
+    pair: tuple[Gateway, Gateway],
+    backstage: Backstage,
+    monkeypatch: pytest.MonkeyPatch,
+    server: web.AppKey[Any],
+    step: str,
+    outage: type[Exception],
 ) -> None:
     key = once()
     sent, lost = asyncio.Event(), asyncio.Event()
@@ -142,29 +153,9 @@ async def test_the_first_that_loses_the_bus_does_not_undo_what_its_repetition_wa
     async def lose(*_: Any, **__: Any) -> None:
         sent.set()
         await lost.wait()
-        raise BusUnavailable("the test says so")
+        raise outage("the test says so")
 
-    monkeypatch.setattr(pair[0].app[BUS], "command", lose)
-    first = asyncio.create_task(pair[0].json("POST", "/api/consultas", CEP, **key))
-    await sent.wait()
-    promised = await pair[1].ask(**key)
-    lost.set()
-    assert (await first)[0] == 503
-    await _completes(pair[1], backstage, promised)
-
-
-async def test_the_first_that_loses_the_store_leaves_the_key_to_what_its_repetition_was_promised(
-    pair: tuple[Gateway, Gateway], backstage: Backstage, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    key = once()
-    sent, lost = asyncio.Event(), asyncio.Event()
-
-    async def lose(*_: Any, **__: Any) -> None:
-        sent.set()
-        await lost.wait()
-        raise StoreUnavailable("the test says so")
-
-    monkeypatch.setattr(pair[0].app[LOOKUPS], "accept", lose)
+    monkeypatch.setattr(pair[0].app[server], step, lose)
     first = asyncio.create_task(pair[0].json("POST", "/api/consultas", CEP, **key))
     await sent.wait()
     promised = await pair[1].ask(**key)
