@@ -125,8 +125,8 @@ def _grave(name: str) -> dict[str, Any]:
     about = {"name": name, "durable": True, "exclusive": False, "autoDelete": False, "vhost": "/"}
     return {
         "address": name,
-        "description": f"O que não pôde ser tratado, pela exchange `{DEAD}`. Veja com `consulta "
-        "dead list`, e devolva com `python -m consulta dead replay`."
+        "description": f"O que não pôde ser tratado, pela exchange `{DEAD}`. Veja com "
+        "`python -m consulta dead list`, e devolva com `python -m consulta dead replay`."
         if not name.startswith(UNROUTABLE)
         else "Mensagens adiadas para uma fila que já não existe.",
         "messages": {"morta": {"$ref": "#/components/messages/morta"}},
