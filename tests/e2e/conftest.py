@@ -8,6 +8,7 @@ from typing import Any
 import aiohttp
 import msgspec
 import pytest
+from redis.asyncio import Redis
 
 from tests.arena import Arenas
 from tests.queue.provider_log import Call, calls_of
@@ -89,6 +90,14 @@ async def events_of(answer: aiohttp.ClientResponse) -> list[dict[str, Any]]:
     return events
 
 
+async def at_rest(services: Services) -> None:
+    """Wait until each lookup has ended, or is put off till later."""
+    redis = Redis.from_url(services.env["REDIS_URL"])
+    async with redis, asyncio.timeout(2 * PATIENCE):
+        while await redis.zdiff(["consulta:deadlines", "consulta:scheduled"]):
+            await asyncio.sleep(0.02)
+
+
 @pytest.fixture
 async def api(services: Services) -> AsyncIterator[Api]:
     """The running stack with an empty cache, an empty call log, and quick, healthy providers."""
@@ -98,6 +107,10 @@ async def api(services: Services) -> AsyncIterator[Api]:
         async with http.delete(f"{api.simulator}/_control"):
             pass
         await api.control_all(latency_ms=5, jitter_ms=0)
+        # What the test before asked for and did not wait for would be seen as calls of this one.
+        await at_rest(services)
+        async with http.delete(f"{api.simulator}/_control/log"):
+            pass
         await api.json("POST", "/api/cache/versao", {})
         yield api
 
