@@ -1,5 +1,6 @@
 """An enricher's handlers on a real Redis and the simulator, without a bus."""
 
+import time
 from collections.abc import Mapping, Sequence
 from types import MappingProxyType
 from typing import Any, cast
@@ -35,6 +36,7 @@ from shared.settings import Secret, load
 from shared.store import Store
 from shared.topology import STAGE_QUEUES, Queue
 from tests.contract.served import made
+from tests.integration.clock import Clock
 
 
 class Quiet(Reporter):
@@ -67,7 +69,11 @@ class NoOrders(Orders):
 
 
 class Enricher:
-    """One stage, asking these providers of the simulator, with pauses of no length."""
+    """One stage, asking these providers of the simulator, with pauses of no length.
+
+    Args:
+        clock: what its circuits go by, if it is not the real one.
+    """
 
     def __init__(
         self,
@@ -80,10 +86,13 @@ class Enricher:
         *,
         limit: Limit = Limit(""),
         env: Mapping[str, str] = MappingProxyType({}),
+        clock: Clock | None = None,
     ) -> None:
         self.stage, self.kind, self.limit, self.prazo = stage, kind, limit, 60.0
         self.lookups, self.cache = Lookups(store), Cache(store, Secret("secret"))
-        self.circuits = Circuits(Board(store), jitter=lambda seconds: seconds)
+        board = Board(store) if clock is None else Board(store, clock.redis)
+        monotonic = time.monotonic if clock is None else clock.monotonic
+        self.circuits = Circuits(board, clock=monotonic, jitter=lambda seconds: seconds)
         self.providers: dict[str, Provider] = {
             name: made(name, server.make_url(f"/{name}"), http) for name in providers
         }

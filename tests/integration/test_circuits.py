@@ -16,25 +16,10 @@ from enricher.policy import Policy
 from shared.circuits import Board, Overview
 from shared.errors import StoreUnavailable
 from shared.store import Store
+from tests.integration.clock import Clock
 
 NAME = "opencep"
 POLICY = Policy()
-
-
-class Clock:
-    """The replicas' monotonic seconds and Redis' milliseconds; both pass when the test says so."""
-
-    def __init__(self) -> None:
-        self.passed = 0.0
-
-    def monotonic(self) -> float:
-        return 1000.0 + self.passed
-
-    def redis(self) -> int:
-        return 1_800_000_000_000 + round(self.passed * 1000)
-
-    def forward(self, seconds: float) -> None:
-        self.passed += seconds
 
 
 class Replica:

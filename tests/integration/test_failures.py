@@ -21,6 +21,7 @@ from shared.store import Store
 from tests.arena import Arena, Arenas
 from tests.contract.served import PROVIDERS
 from tests.contract.test_providers_on_simulator import ASKED, CONFIRMED, KNOWN
+from tests.integration.clock import Clock
 from tests.integration.enriching import Enricher
 from tests.queue.asker import ceps
 
@@ -78,8 +79,12 @@ class Stand:
         async with self.http.put(url, json=settings) as response:
             assert response.status == 200
 
-    def enricher(self, stage: Stage, kind: Kind, *providers: str, **env: str) -> Enricher:
-        return Enricher(self.store, self.server, self.http, stage, kind, providers, env=env)
+    def enricher(
+        self, stage: Stage, kind: Kind, *providers: str, clock: Clock | None = None, **env: str
+    ) -> Enricher:
+        return Enricher(
+            self.store, self.server, self.http, stage, kind, providers, env=env, clock=clock
+        )
 
     async def another_replica_s(self, circuit: str) -> tuple[str, str]:
         """State and cause of a circuit, as a replica sees it that made no call."""
@@ -182,9 +187,9 @@ async def test_an_open_circuit_is_not_called(stand: Stand) -> None:
 async def test_five_impatient_askers_do_not_open_the_circuit_of_a_provider_that_works(
     stand: Stand,
 ) -> None:
-    await stand.set("opencep", latency_ms=1200)
+    await stand.set("opencep", latency_ms=2000)
     enricher = stand.enricher("endereco", "cep", "opencep")
-    events = await asyncio.gather(*(enricher.lookup(cep, within=1) for cep in ceps(5)))
+    events = await asyncio.gather(*(enricher.lookup(cep, within=2) for cep in ceps(5)))
     assert enricher.tries == {"opencep": 5}
     await enricher.circuits.tick()
     about = (await Board(stand.store).overview())["opencep"]
@@ -197,16 +202,20 @@ async def test_five_impatient_askers_do_not_open_the_circuit_of_a_provider_that_
 async def test_a_probe_cut_short_leaves_the_open_time_as_it_was_and_the_next_to_another_replica(
     stand: Stand,
 ) -> None:
-    enricher, other = (stand.enricher("endereco", "cep", "opencep") for _ in range(2))
+    clock, policy = Clock(), Policy(probe_grace=0)
+    enricher, other = (stand.enricher("endereco", "cep", "opencep", clock=clock) for _ in range(2))
     for replica in (enricher, other):
-        replica.breakers["opencep"].policy = Policy(open_for=0.05, probe_grace=0)
+        replica.breakers["opencep"].policy = policy
     await stand.set("opencep", fault="503")
     await enricher.lookup(KNOWN["cep"])
-    assert await stand.another_replica_s("opencep") == ("ABERTO", "server_error")
+    await other.circuits.tick()
+    seen = other.breakers["opencep"]
+    assert (seen.state, seen.cause) == ("ABERTO", "server_error")
     await stand.set("opencep", fault="none", latency_ms=1200)
-    assert await enricher.breakers["opencep"].ready(1)
+    clock.forward(policy.open_for)
     assert (await enricher.lookup(ceps(1)[0], within=1)).outcome == "expirado"
-    known = await Board(stand.store).tick("test", {"opencep": other.breakers["opencep"].report()})
+    board = Board(stand.store, clock.redis)
+    known = await board.tick("test", {"opencep": seen.report()})
     assert (known["opencep"].openings, known["opencep"].probing_for) == (1, 0)
     await other.circuits.tick()
     assert other.breakers["opencep"].state == "MEIO_ABERTO"
