@@ -49,7 +49,7 @@ class Arenas:
             for name in names
         )
         command = [RABBITMQCTL, "--quiet", "eval", f"{add}."]
-        subprocess.run(command, env=self.rabbit.env, check=True, capture_output=True, timeout=60)
+        subprocess.run(command, env=self.rabbit.env, check=True, capture_output=True, timeout=180)
         return names
 
     _names = itertools.count()

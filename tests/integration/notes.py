@@ -6,7 +6,7 @@ from msgspec import Struct
 
 from shared.topology import Queue
 
-PATIENCE: Final = 20
+PATIENCE: Final = 60
 
 
 class Note(Struct):

@@ -15,7 +15,7 @@ from shared.messages import JobRequested
 from shared.topology import DEAD, JOBS, QUEUES, UNROUTABLE_DEAD
 from tests.arena import Arena
 
-PATIENCE = 20
+PATIENCE = 60
 DEAD_QUEUES = [*(queue.dead for queue in QUEUES), UNROUTABLE_DEAD]
 
 

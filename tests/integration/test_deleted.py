@@ -14,7 +14,7 @@ from shared.messages import JobRequested
 from shared.topology import JOBS, delay_route
 from tests.arena import Arena
 
-PATIENCE = 20
+PATIENCE = 60
 
 
 @pytest.fixture

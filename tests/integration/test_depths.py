@@ -7,7 +7,7 @@ from shared.messages import JobRequested
 from shared.topology import JOBS, QUEUES
 
 NAMES = [name for queue in QUEUES for name in (queue.name, queue.dead)]
-PATIENCE = 20
+PATIENCE = 60
 
 
 async def test_a_queue_that_is_gone_holds_nothing_and_hides_no_other(bus: Bus) -> None:

@@ -17,7 +17,7 @@ from shared.topology import ANALYSIS, EVENTS
 from tests.arena import RABBITMQCTL, Arena, Arenas
 from tests.services import ROOT
 
-PATIENCE = 20
+PATIENCE = 60
 
 
 async def refusal(url: str) -> str:

@@ -22,7 +22,7 @@ class Note(Struct):
 
 NOTES, NEXT = Queue("test.notes", Note), Queue("test.next", Note)
 PARENT = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"
-PATIENCE = 20
+PATIENCE = 60
 
 
 @pytest.fixture
