@@ -5,7 +5,7 @@ import resource
 import signal
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import AbstractContextManager, contextmanager, suppress
 from pathlib import Path
 from typing import Any, Final
 
@@ -59,18 +59,20 @@ class SickRedis(PrivateRedis):
         with redis.Redis.from_url(self.url) as client:
             stuck = client.connection_pool.get_connection()
             stuck.send_command("EVAL", _LOOP, 0)
-            self._until(lambda: self._complaint().startswith("BUSY"))
-            yield
-            client.script_kill()
-            self._until(lambda: not self._complaint())
-            stuck.disconnect()
+            try:
+                self._until(lambda: self._complaint().startswith("BUSY"))
+                yield
+            finally:
+                client.script_kill()
+                self._until(lambda: not self._complaint())
+                stuck.disconnect()
 
     @contextmanager
     def _ill(
         self, sicken: Callable[[], object], heal: Callable[[], object], complaint: str = ""
     ) -> Iterator[None]:
-        sicken()
         try:
+            sicken()
             if complaint:
                 self._until(lambda: self._complaint().startswith(complaint))
             yield
@@ -80,7 +82,8 @@ class SickRedis(PrivateRedis):
 
     def _no_more_files(self) -> None:
         resource.prlimit(self._pid(), resource.RLIMIT_FSIZE, (0, self._most_files()))
-        with redis.Redis.from_url(self.url) as client:
+        # Unless somebody else's write was the one too many, which has this one refused.
+        with redis.Redis.from_url(self.url) as client, suppress(redis.ResponseError):
             client.incr("one-write-too-many")
 
     def _files_again(self) -> None:
