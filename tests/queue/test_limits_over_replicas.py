@@ -10,7 +10,7 @@ from tests.queue.conftest import Stand, Stands
 from tests.queue.provider_log import fullest, use
 
 QUEUED: Final = 2000
-# Slow enough that a busy machine can keep up: what is measured is the limit, not the machine.
+# Slow enough that a busy machine can keep up: what is measured is the limit.
 LIMIT, WINDOW = 150, 10
 # A permit is out of use for its window and its call, which took 0.8 s on a machine that was busy
 # with other tests: then 8 % are lost. On a quiet one 95.6 to 99.0 % were used.
