@@ -132,17 +132,14 @@ class Cache:
         with suppress(StoreUnavailable):
             await self._store.do("HINCRBY", _COUNTERS, "hits" if hit else "misses", 1)
 
-    @translated
     async def version(self) -> int:
         """The schema version of this moment."""
-        return int(await self._store.redis.get(_VERSION) or 1)
+        return int(await self._store.do("GET", _VERSION) or 1)
 
-    @translated
     async def raise_version(self) -> int:
         """Make everything stored until now invalid, in every process at once."""
-        redis = self._store.redis
-        await redis.set(_VERSION, 1, nx=True)
-        return int(await redis.incr(_VERSION))
+        await self._store.do("SET", _VERSION, 1, "NX")
+        return int(await self._store.do("INCR", _VERSION))
 
     async def invalidate(self, kind: str, identifier: str) -> int:
         """Forget a subject. Returns how many keys were removed."""

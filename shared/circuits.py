@@ -17,7 +17,7 @@ from typing import Any, Final, Literal, cast
 from msgspec import Struct, field, json
 
 from shared.messages import instant
-from shared.store import Store, translated
+from shared.store import Store
 
 State = Literal["FECHADO", "MEIO_ABERTO", "ABERTO"]
 Forced = Literal["", "ABERTO", "FECHADO"]
@@ -94,11 +94,10 @@ class Board:
         )
         return {name: _known(*values) for name, values in zip(reports, found, strict=True)}
 
-    @translated
     async def leave(self, instance: str, names: list[str]) -> None:
         """Take a replica's reports down: it ends."""
         if names:
-            await self._store.redis.hdel(_REPORTS, *(f"{name}|{instance}" for name in names))
+            await self._store.do("HDEL", _REPORTS, *(f"{name}|{instance}" for name in names))
 
     async def open(
         self, name: str, seconds: float, *, openings: int, cause: str, probe: str = ""
@@ -118,10 +117,9 @@ class Board:
         """Give the lease back; a probe that went well closes the circuit for everybody."""
         await self._store.run("circuit_release", [_key(name)], self._clock(), probe, int(well))
 
-    @translated
     async def force(self, name: str, forced: Forced) -> None:
         """Hold a circuit open or closed, or ("") leave it to itself again."""
-        await self._store.redis.hset(_key(name), "forced", forced)
+        await self._store.do("HSET", _key(name), "forced", forced)
 
     async def overview(self) -> dict[str, Overview]:
         """Every circuit, those nobody has called through yet included, by name."""

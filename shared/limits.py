@@ -46,7 +46,7 @@ from typing import Final
 from uuid import uuid4
 
 from shared.errors import StoreUnavailable
-from shared.store import Store, translated
+from shared.store import Store
 
 log = logging.getLogger(__name__)
 
@@ -229,7 +229,6 @@ class Limiter:
             permit.id = uuid4().hex
         return await self.acquire(permit)
 
-    @translated
     async def settle(self, permit: Permit) -> None:
         """The call is over, or was never made: then the permit is free for somebody else."""
         if not permit.limit:
@@ -238,7 +237,7 @@ class Limiter:
             margin = round(permit.margin * 1e6)
             await self._store.run("settle", [permit.limit.key], self._clock(), permit.id, margin)
         else:
-            await self._store.redis.zrem(permit.limit.key, permit.id)
+            await self._store.do("ZREM", permit.limit.key, permit.id)
             permit.until = -math.inf
 
     async def expect(

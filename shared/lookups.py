@@ -26,13 +26,13 @@ instant is on Redis' clock, since no two hosts agree on theirs.
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Final, Literal
+from typing import Final, Literal
 from uuid import uuid4
 
 from shared.domain.answers import Status
 from shared.identifiers import Kind
 from shared.messages import STAGES, TERMINAL, Event, Requested, Stage, addressed, decode, encode
-from shared.store import Store, translated
+from shared.store import Store
 
 # How long a lookup can be asked for after it ended.
 KEEP_S: Final = 3600
@@ -182,15 +182,13 @@ class Lookups:
         )
         return bool(kept)
 
-    @translated
     async def once(self, name: str, value: str, lifetime: int) -> str:
         """The value under this name: this one, or the one that was first, for `lifetime` s.
 
         Args:
             value: a task, a space, and more.
         """
-        redis = self._store.redis
-        before: Any = await redis.set(_once(name), value, nx=True, get=True, ex=lifetime)
+        before = await self._store.do("SET", _once(name), value, "NX", "GET", "EX", lifetime)
         return value if before is None else str(before.decode())
 
     async def not_once(self, name: str, task: str, *, ended: bool = False) -> None:
@@ -310,19 +308,16 @@ class Lookups:
         events = [addressed(event, task, seen + place) for place, event in enumerate(log, 1)]
         return View(task, _texts(lookup), _texts(flight), events, left / 1000)
 
-    @translated
     async def flight(self, flight: str) -> dict[str, str]:
         """The hash of a flight; empty if there is no such flight."""
         found = await self._store.hash(flight_key(flight))
         return {key: value.decode() for key, value in found.items()}
 
-    @translated
     async def askers(self, flight: str) -> dict[str, str]:
         """Who is aboard a flight: task_id to origin."""
         found = await self._store.hash(f"{flight_key(flight)}:askers")
         return {task: origin.decode() for task, origin in found.items()}
 
-    @translated
     async def log(self, flight: str) -> list[bytes]:
         """All events of a flight, without task_id and seq."""
         return await self._store.items(f"{flight_key(flight)}:log")

@@ -9,12 +9,11 @@ from typing import Any, Final
 from msgspec import json
 
 from shared.messages import now
-from shared.store import Store, translated
+from shared.store import Store
 
 _KEY: Final = "consulta:reach"
 
 
-@translated
 async def tell(store: Store, found: Mapping[str, bool]) -> None:
     """Write down which providers could be reached just now.
 
@@ -22,12 +21,13 @@ async def tell(store: Store, found: Mapping[str, bool]) -> None:
         StoreUnavailable: not written.
     """
     moment = now()
-    told: dict[Any, Any] = {
-        name: json.encode({"alcancavel": reachable, "em": moment})
+    told = [
+        part
         for name, reachable in found.items()
-    }
+        for part in (name, json.encode({"alcancavel": reachable, "em": moment}))
+    ]
     if told:
-        await store.redis.hset(_KEY, mapping=told)
+        await store.do("HSET", _KEY, *told)
 
 
 async def known(store: Store) -> dict[str, Any]:

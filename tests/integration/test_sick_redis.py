@@ -84,7 +84,7 @@ def arena(arenas: Arenas, redis: SickRedis) -> Arena:
 async def stand(arena: Arena, redis: SickRedis, keyring: Keyring) -> AsyncIterator[Stand]:
     with pytest.MonkeyPatch.context() as patch:
         # A stopped Redis is given up at once.
-        patch.setattr("shared.store.TIMEOUT", 0.3)
+        patch.setattr("shared.store.store.TIMEOUT", 0.3)
         # Every illness meets a heartbeat, and a look at the permits.
         patch.setattr("shared.workers.BEAT_S", 0.1)
         patch.setattr("shared.limits.LOOK_S", 0.02)

@@ -39,28 +39,26 @@ FAULTS = [
 
 @pytest.mark.parametrize("where", ["", IN_SCRIPT], ids=["command", "script"])
 @pytest.mark.parametrize("text", TROUBLES)
-@pytest.mark.parametrize("piped", [False, True], ids=["alone", "pipeline"])
-async def test_trouble_of_redis_is_an_outage(text: str, where: str, piped: bool) -> None:
+async def test_trouble_of_redis_is_an_outage(text: str, where: str) -> None:
     with pytest.raises(StoreUnavailable):
-        await _met(text + where, piped)
+        await _met(text + where)
 
 
 @pytest.mark.parametrize("where", ["", IN_SCRIPT], ids=["command", "script"])
 @pytest.mark.parametrize("text", FAULTS)
-@pytest.mark.parametrize("piped", [False, True], ids=["alone", "pipeline"])
-async def test_a_fault_of_ours_is_seen(text: str, where: str, piped: bool) -> None:
+async def test_a_fault_of_ours_is_seen(text: str, where: str) -> None:
     with pytest.raises(ResponseError):
-        await _met(text + where, piped)
+        await _met(text + where)
 
 
 async def test_the_error_names_the_trouble_and_nothing_of_the_command() -> None:
     with pytest.raises(StoreUnavailable, match=r"^Redis: MISCONF$"):
-        await _met("MISCONF Errors writing to the AOF file: No space left on device", piped=True)
+        await _met("MISCONF Errors writing to the AOF file: No space left on device")
 
 
 async def test_one_that_answers_is_told_from_one_that_does_not() -> None:
     with pytest.raises(StoreRefused):
-        await _met("OOM command not allowed when used memory > 'maxmemory'.", piped=False)
+        await _met("OOM command not allowed when used memory > 'maxmemory'.")
     async with Redis(host="127.0.0.1", port=1) as nobody:
         with pytest.raises(StoreUnavailable) as away:
             await translated(nobody.ping)()
@@ -76,12 +74,9 @@ async def test_an_argument_that_cannot_be_sent_is_a_fault_of_ours() -> None:
         await call()
 
 
-async def _met(text: str, piped: bool) -> None:
+async def _met(text: str) -> None:
     """Meet this answer of Redis, as redis-py makes an error of it."""
     error: Any = BaseParser.parse_error(text)  # type: ignore[no-untyped-call]
-    if piped:
-        pipe = Redis().pipeline(transaction=False)
-        pipe.annotate_exception(error, 1, ["HSET", "of pipeline caused error: ('ERR", "1", "2"])
 
     @translated
     async def call() -> None:

@@ -1,4 +1,4 @@
-"""Redis, as every service uses it: one pool, scripts by name, errors of ours.
+"""Redis, as every service uses it: one connection, scripts by name, errors of ours.
 
 redis-py retries commands by itself, which would run a counter or a limiter twice, so that is off:
 whoever can repeat a step safely repeats the whole step.
@@ -11,20 +11,23 @@ from functools import wraps
 from pathlib import Path
 from typing import Any, Final, ParamSpec, TypeVar
 
-from redis.asyncio import BlockingConnectionPool, Redis
+from redis.asyncio import BlockingConnectionPool, ConnectionPool, Redis
 from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
 from redis.exceptions import DataError, NoScriptError, RedisError, ResponseError
 
 from shared.errors import StoreRefused, StoreUnavailable
-from shared.gather import Gather
+from shared.store.connection import Pipeline, Push
 
 Parameters = ParamSpec("Parameters")
 Result = TypeVar("Result")
 Argument = str | bytes | int | float
 
 SCRIPTS: Final = Path(__file__).parent / "lua"
+# What several scripts do stands in `parts/`; a script's line `-- parts: …` has them put before it.
+_PARTS: Final = re.compile(r"^-- parts: (.+)$", re.MULTILINE)
 TIMEOUT: Final = 5.0
+SLOW_CONNECTIONS: Final = 8
 # An error's code is its first word: with these our own command is at fault. All others are the
 # server's trouble, which passes: full (OOM, MISCONF), read-only, stuck in a script (BUSY), loading,
 # without its primary or its replicas, …
@@ -33,8 +36,6 @@ _FAULTS: Final = frozenset({"ERR", "WRONGTYPE"})
 _TROUBLES: Final = re.compile(
     r"max number of clients|Script killed by user|DB index is out of range"
 )
-# What redis-py puts before an error that came in a pipeline.
-_IN_PIPELINE: Final = re.compile(r".* of pipeline caused error: \(['\"]", re.DOTALL)
 
 
 def translated(
@@ -61,47 +62,55 @@ def translated(
 
 def _code(error: ResponseError) -> str:
     """The code Redis gave an error; redis-py takes those it knows out of the text."""
-    return error.status_code or _IN_PIPELINE.sub("", str(error)).partition(" ")[0]
+    return error.status_code or str(error).partition(" ")[0]
 
 
 class Store:
-    """A pool of connections to one Redis, and the scripts of `shared/lua`."""
+    """One Redis: a connection for what is asked all the time, and the scripts of `lua/`.
 
-    def __init__(self, url: str, *, connections: int = 32) -> None:
-        pool = BlockingConnectionPool.from_url(
-            url,
-            max_connections=connections,
-            timeout=TIMEOUT,
-            socket_timeout=TIMEOUT,
-            socket_connect_timeout=TIMEOUT,
-            retry=Retry(NoBackoff(), 0),
-            health_check_interval=0,
+    `redis` is redis-py's own client, with connections of its own, for what takes its time: walks
+    over many keys, `INFO`.
+
+    Args:
+        on_push: gets what Redis says without having been asked.
+    """
+
+    def __init__(self, url: str, *, on_push: Push = lambda _: None) -> None:
+        options: dict[str, Any] = {
+            "socket_timeout": TIMEOUT,
+            "socket_connect_timeout": TIMEOUT,
+            "retry": Retry(NoBackoff(), 0),
+            "health_check_interval": 0,
+        }
+        slow = BlockingConnectionPool.from_url(
+            url, max_connections=SLOW_CONNECTIONS, timeout=TIMEOUT, **options
         )
-        self.redis: Redis = Redis(connection_pool=pool)
-        self._gather = Gather(self.redis)
+        self.redis: Redis = Redis(connection_pool=slow)
+        made = ConnectionPool.from_url(url, protocol=3, **options)
+        self._pipeline = Pipeline(made.make_connection, TIMEOUT, on_push)
         self._scripts: dict[str, tuple[str, str]] = {}
 
     async def __aenter__(self) -> "Store":
         return self
 
     async def __aexit__(self, *_: object) -> None:
-        await self._gather.close()
+        await self._pipeline.close()
         await self.redis.aclose()
         await self.redis.connection_pool.disconnect()
 
     @translated
     async def run(self, name: str, keys: list[str], *args: Argument) -> Any:
-        """Run `shared/lua/<name>.lua`, atomically.
+        """Run `lua/<name>.lua`, atomically.
 
         Raises:
             StoreUnavailable: it may or may not have run; every script of ours may run again.
         """
         digest, source = self._scripts.get(name) or self._load(name)
         try:
-            return await self._gather.do("EVALSHA", digest, len(keys), *keys, *args)
+            return await self._pipeline.do("EVALSHA", digest, len(keys), *keys, *args)
         except NoScriptError:
             # A Redis that has not seen it yet; EVAL leaves it there.
-            return await self._gather.do("EVAL", source, len(keys), *keys, *args)
+            return await self._pipeline.do("EVAL", source, len(keys), *keys, *args)
 
     @translated
     async def do(self, *command: Argument) -> Any:
@@ -110,10 +119,10 @@ class Store:
         Raises:
             StoreUnavailable: it may or may not have run.
         """
-        return await self._gather.do(*command)
+        return await self._pipeline.do(*command)
 
     def _load(self, name: str) -> tuple[str, str]:
-        source = (SCRIPTS / f"{name}.lua").read_text()
+        source = _source(name)
         digest = hashlib.sha1(source.encode(), usedforsecurity=False).hexdigest()
         self._scripts[name] = (digest, source)
         return digest, source
@@ -121,24 +130,32 @@ class Store:
     @translated
     async def hash(self, key: str) -> dict[str, bytes]:
         """A whole hash; empty if there is none."""
-        found: dict[Any, Any] = await self._gather.do("HGETALL", key)
+        found: dict[Any, Any] = await self._pipeline.do("HGETALL", key)
         return {field.decode(): value for field, value in found.items()}
 
     @translated
     async def items(self, key: str) -> list[bytes]:
         """A whole list; empty if there is none."""
-        found: list[Any] = await self._gather.do("LRANGE", key, 0, -1)
+        found: list[Any] = await self._pipeline.do("LRANGE", key, 0, -1)
         return found
 
     @translated
     async def now(self) -> float:
         """Unix seconds of Redis' clock: the one that all hosts share, whatever their own say."""
-        seconds, micros = await self._gather.do("TIME")
+        seconds, micros = await self._pipeline.do("TIME")
         return float(seconds) + float(micros) / 1e6
 
     @translated
     async def is_up(self) -> bool:
         """Whether Redis answers whoever only reads; raises StoreUnavailable where it does not."""
         # No PING: a Redis whose disk is full answers that with an error, and serves every read.
-        await self.redis.exists("consulta:version")
+        await self._pipeline.do("EXISTS", "consulta:version")
         return True
+
+
+def _source(name: str) -> str:
+    """A script with the parts it names."""
+    text = (SCRIPTS / f"{name}.lua").read_text()
+    named = _PARTS.search(text)
+    parts = re.split(r"[,\s]+", named.group(1)) if named is not None else []
+    return "".join([*((SCRIPTS / "parts" / f"{part}.lua").read_text() for part in parts), text])
