@@ -1,6 +1,7 @@
 """The one connection to a real Redis: shared by all, made anew after a loss, never asked twice."""
 
 import asyncio
+from typing import Any
 
 import pytest
 
@@ -22,8 +23,8 @@ async def test_a_lost_connection_costs_what_was_under_way_and_nothing_else(
         await store.do("SET", "count", 0)
         name = await store.do("CLIENT", "ID")
         # It waits in Redis for an answer that will not come.
-        waiting = asyncio.create_task(store.do("BLPOP", "nothing", 0))
-        behind = asyncio.create_task(store.do("INCR", "count"))
+        waiting: asyncio.Future[Any] = asyncio.ensure_future(store.do("BLPOP", "nothing", 0))
+        behind: asyncio.Future[Any] = asyncio.ensure_future(store.do("INCR", "count"))
         await asyncio.sleep(0)
         while b"cmd=blpop" not in await other.do("CLIENT", "LIST", "ID", name):
             pass
@@ -44,7 +45,7 @@ async def test_a_script_that_redis_has_forgotten_is_given_again(store: Store) ->
 
 async def test_a_closed_one_asks_nothing(arena: Arena) -> None:
     async with Store(arena.redis_url) as store:
-        waiting = asyncio.create_task(store.do("BLPOP", "nothing", 0))
+        waiting: asyncio.Future[Any] = asyncio.ensure_future(store.do("BLPOP", "nothing", 0))
         await asyncio.sleep(0)
     with pytest.raises(StoreUnavailable):
         await waiting
