@@ -23,7 +23,7 @@ def build(settings: Settings) -> web.Application:
         bus, reporter, limiter = app[BUS], app[REPORTER], app[LIMITER]
         orders = Orders(bus, limiter, reporter, settings)
         claims = Claims(app[STORE], app[LOOKUPS])
-        handlers = Handlers(bus, app[LOOKUPS], reporter, orders, app[ENDINGS], limiter, claims)
+        handlers = Handlers(reporter, orders, app[ENDINGS], limiter, claims)
         bus.on_dead = handlers.on_dead
         # First of all: what is claimed by a process that never said it lives is anybody's.
         with suppress(StoreUnavailable):

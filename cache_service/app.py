@@ -18,8 +18,8 @@ from shared.orders import Orders
 from shared.queues import Queues
 from shared.schedule import Scheduler
 from shared.service.supervision import Work
-from shared.topology import ANALYZED, REQUESTED
 from shared.topology import JOBS as JOB_REQUESTED
+from shared.topology import REQUESTED
 
 
 def build(settings: Settings) -> web.Application:
@@ -37,7 +37,6 @@ def build(settings: Settings) -> web.Application:
         )
         bus.on_dead = handlers.on_dead
         Consumer(bus, REQUESTED, handlers.on_requested)
-        Consumer(bus, ANALYZED, handlers.on_analyzed)
         queues = Queues(bus, app[STORE], settings.of)
         app[REFRESH] = [_gauges(queues)]
         scheduler = Scheduler(app[STORE], Jobs(app[STORE], cache, queues).all())

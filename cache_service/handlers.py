@@ -2,7 +2,6 @@
 
 import logging
 import re
-from contextlib import suppress
 from dataclasses import dataclass
 from typing import Final
 
@@ -11,8 +10,8 @@ from shared.consumer import Delivery
 from shared.errors import InvalidInput, Undecodable
 from shared.flow.ending import Endings
 from shared.lookups import Lookups
-from shared.messages import Analyzed, Requested, decode
-from shared.topology import ANALYZED, REQUESTED, Queue
+from shared.messages import Requested, decode
+from shared.topology import REQUESTED, Queue
 
 log = logging.getLogger(__name__)
 
@@ -21,7 +20,7 @@ _ORIGIN: Final = re.compile(rb'"origem"\s*:\s*"([A-Za-z0-9_.-]{1,160})"')
 
 @dataclass(frozen=True)
 class Handlers:
-    """Starts lookups, and ends those that have their result."""
+    """Starts lookups."""
 
     planner: Planner
     lookups: Lookups
@@ -36,16 +35,9 @@ class Handlers:
         except InvalidInput as error:
             raise Undecodable(str(error), request.task_id) from None
 
-    async def on_analyzed(self, analyzed: Analyzed, _: Delivery) -> None:
-        """The result is made."""
-        await self.endings.complete(analyzed.flight)
-
     async def on_dead(self, queue: Queue, body: bytes, task: str, reason: str) -> None:
         """A lookup whose message is buried ends in an `error`, as far as its asker is known."""
-        if queue == ANALYZED:
-            with suppress(Undecodable):
-                await self.endings.fail(decode(body, Analyzed).flight, "erro_interno")
-        elif queue == REQUESTED and task:
+        if queue == REQUESTED and task:
             await self._refuse(body, task, reason)
         elif queue == REQUESTED:
             # Well formed, and so the fault is ours.

@@ -2,20 +2,19 @@
 
 import asyncio
 import hashlib
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from uuid import uuid4
 
 from shared.bus import Bus
-from shared.cache import Cache
+from shared.cache import Cache, entries_of
 from shared.errors import InvalidInput
 from shared.flow.ending import Endings
 from shared.identifiers import Identifier, parse
-from shared.lookups import Lookups, Plan, Recorded
+from shared.lookups import Lookups, Plan, step_of
 from shared.messages import (
-    STAGES,
     Event,
-    Outcome,
     Requested,
     Stage,
     StageRequested,
@@ -50,9 +49,19 @@ class Planner:
         identifier = parse(request.kind, request.identifier)
         stages = wanted(request.kind, request.stages)
         digest = self.cache.digest(identifier.kind, identifier.value)
+        about = About(request, identifier, digest, stages, uuid4().hex, request.priority)
         first = started(request.kind, stages, request.purpose, request.legal_basis)
-        subject = _subject(request, digest, stages)
-        plan = await self.lookups.plan(request, digest, subject, stages, first)
+        # What a new flight begins with where the cache knows nothing: mostly so, and else mended.
+        orders = [about.order(stage) for stage in stages if waits_for(request.kind, stage) is None]
+        plan = await self.lookups.plan(
+            request,
+            digest,
+            _subject(request, digest, stages),
+            stages,
+            first,
+            flight=about.flight,
+            orders=self.orders.places(orders),
+        )
         match plan.verdict:
             case "other":
                 # Its events are about somebody else: neither asker may get the other's.
@@ -63,21 +72,19 @@ class Planner:
                 await self.endings.expire(request.task_id)
             case "ended":
                 # Asked for again by an asker who missed its end.
-                await self.reporter.catch_up(request.task_id, request.origin)
-            case "leads" | "joins" | "renews" | "again":
-                steps = [self._announce(request, plan, first)]
-                if plan.verdict != "joins":
-                    steps.append(self._start(request, identifier, digest, stages, plan))
-                # At once: neither needs the other's outcome, and they share their round trips.
-                await asyncio.gather(*steps)
-
-    async def _announce(self, request: Requested, plan: Plan, first: Event) -> None:
-        """Tell the asker what has happened so far: to the first of a flight, that it begins."""
-        if plan.verdict == "leads":
-            aboard = {request.task_id: request.origin}
-            await self.reporter.tell(Recorded("new", 1, len(STAGES), encode(first), aboard))
-        else:
-            await self.reporter.catch_up(request.task_id, request.origin)
+                await self.reporter.catch_up(request.task_id, plan.asker)
+            case "joins":
+                await self.reporter.tell_one(request.task_id, plan.asker, plan.events)
+            case "leads":
+                begun = self.reporter.tell_one(request.task_id, plan.asker, [encode(first)])
+                ordered = {order.stage: order for order in orders}
+                # At once: neither needs the other's outcome.
+                await asyncio.gather(begun, self._start(about, plan, ordered))
+            case "renews" | "again":
+                about.flight = plan.flight
+                about.priority = max(request.priority, plan.before)
+                caught_up = self.reporter.tell_one(request.task_id, plan.asker, plan.events)
+                await asyncio.gather(caught_up, self._start(about, plan, {}))
 
     async def _put_off(self, request: Requested, plan: Plan) -> None:
         # With its deadline, so that it starts and ends when it should, however late it is read.
@@ -87,71 +94,101 @@ class Planner:
         await self.bus.command(REQUESTED, request, delay=delay, priority=request.priority)
 
     async def _start(
-        self,
-        request: Requested,
-        identifier: Identifier,
-        digest: str,
-        stages: list[Stage],
-        plan: Plan,
+        self, about: "About", plan: Plan, ordered: Mapping[Stage, StageRequested]
     ) -> None:
         """Answer what is fresh and order what is not; what has an outcome is left alone.
 
         This runs again for a lookup delivered twice, and for an asker who joins and is urgent or
         finds the orders old, since they may be lost. The new orders have the highest priority
         aboard, and the claim lets only one of two be done.
+
+        Args:
+            ordered: orders that stand in line already.
         """
-        done, missing = await self._answered(request, digest, stages, plan)
-        priority = max(request.priority, plan.before)
+        done = await self._answered(about, plan)
+        missing = [stage for stage in about.stages if stage not in done]
         if "analysis" in done:
-            await self.endings.complete(plan.flight)
+            await self.endings.complete(about.flight)
         elif not missing:
-            await self.orders.analysis(plan.flight, priority)
-        orders = []
+            await self.orders.analysis(about.flight, about.priority)
+        ready, others = [], []
         for stage in missing:
-            first = waits_for(request.kind, stage)
+            first = waits_for(about.request.kind, stage)
             if first in missing:
                 continue  # it is on the slip of the one it waits for
-            inputs = Inputs(request.kind, [identifier.value])
-            ending: Outcome = "nao_encontrado"
-            if first is not None:
+            if stage in ordered:
+                order = ordered[stage]
+                order.slip = about.slip(stage, missing)
+                ready.append(order)
+            elif first is None:
+                others.append(self.orders.stage(about.order(stage, missing)))
+            else:
                 inputs, ending = derived(stage, done[first].data), without(done[first])
-            order = StageRequested(
-                flight=plan.flight,
-                order=uuid4().hex,
-                stage=stage,
-                kind=request.kind,
-                value=identifier.value,
-                digest=digest,
-                input_kind=inputs.kind,
-                inputs=inputs.values,
-                slip=[later for later in missing if waits_for(request.kind, later) == stage],
-                priority=priority,
-                refresh=request.refresh,
-                purpose=request.purpose,
-                legal_basis=request.legal_basis,
-            )
-            orders.append(self.orders.stage(order, without=ending))
-        await asyncio.gather(*orders)
+                order = about.order(stage, missing, inputs)
+                others.append(self.orders.stage(order, without=ending))
+        await asyncio.gather(self.orders.send(ready, plan.waits), *others)
 
-    async def _answered(
-        self, request: Requested, digest: str, stages: list[Stage], plan: Plan
-    ) -> tuple[dict[str, Event], list[Stage]]:
-        """What the flight has been told, by type, now by the cache too; and the stages it lacks."""
-        log = [] if plan.verdict == "leads" else await self.lookups.log(plan.flight)
-        done: dict[str, Event] = {event.type: event for event in map(decode_event, log)}
-        entries = {} if request.refresh else await self.cache.read(request.kind, digest)
-        missing = []
-        for stage in stages:
-            if stage not in done:
-                entry = entries.get(stage)
-                if entry is None or not entry.is_fresh():
-                    missing.append(stage)
-                    continue
+    async def _answered(self, about: "About", plan: Plan) -> dict[str, Event]:
+        """What the flight has been told, by type, now by the cache too."""
+        done: dict[str, Event] = {event.type: event for event in map(decode_event, plan.events)}
+        entries = {} if about.request.refresh else entries_of(plan.entries)
+        for stage in about.stages:
+            entry = entries.get(stage)
+            if stage not in done and entry is not None and entry.is_fresh():
                 done[stage] = from_cache(stage, entry)
-            if done[stage].cached:
-                # Once more where whoever wrote it down may have died before it was told.
-                await self.reporter.report(plan.flight, stage, done[stage], counts=True)
-        return done, missing
+        # Once more where whoever wrote it down may have died before it was told.
+        steps = [
+            step_of(stage, done[stage], counts=True)
+            for stage in about.stages
+            if stage in done and done[stage].cached
+        ]
+        if steps:
+            written = await self.lookups.write(self.lookups.record_of(about.flight, steps))
+            await self.reporter.tell(*written.steps)
+        return done
+
+
+@dataclass
+class About:
+    """A lookup that is being planned, and the orders it may need."""
+
+    request: Requested
+    identifier: Identifier
+    digest: str
+    stages: list[Stage]
+    flight: str
+    priority: int
+
+    def slip(self, stage: Stage, missing: Sequence[Stage]) -> list[Stage]:
+        """Which of the missing stages wait for this one."""
+        return [later for later in missing if waits_for(self.request.kind, later) == stage]
+
+    def order(
+        self, stage: Stage, missing: Sequence[Stage] | None = None, inputs: Inputs | None = None
+    ) -> StageRequested:
+        """The order of a stage.
+
+        Args:
+            missing: the stages without an outcome; all of them unless it is given.
+            inputs: what the stage looks up, if that is not the lookup's own identifier.
+        """
+        request = self.request
+        inputs = inputs or Inputs(request.kind, [self.identifier.value])
+        return StageRequested(
+            flight=self.flight,
+            order=uuid4().hex,
+            stage=stage,
+            kind=request.kind,
+            value=self.identifier.value,
+            digest=self.digest,
+            input_kind=inputs.kind,
+            inputs=inputs.values,
+            slip=self.slip(stage, self.stages if missing is None else missing),
+            priority=self.priority,
+            refresh=request.refresh,
+            purpose=request.purpose,
+            legal_basis=request.legal_basis,
+        )
 
 
 def _subject(request: Requested, digest: str, stages: list[Stage]) -> str:

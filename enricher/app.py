@@ -53,7 +53,7 @@ def build(settings: Settings, stage: Stage) -> web.Application:
                 circuit = circuits.of(provider.name, provider.timeout)
                 return Extra(provider, circuit, limiter, limit)
 
-            reference = Reference(cache, brasilapi, extra(brasilapi), settings)
+            reference = Reference(cache, brasilapi, extra(brasilapi))
             claims = Claims(app[STORE], lookups)
             handlers = Handlers(
                 stage=stage,
@@ -65,6 +65,7 @@ def build(settings: Settings, stage: Stage) -> web.Application:
                 orders=Orders(bus, limiter, reporter, settings),
                 reference=reference,
                 dates=Dates(cache, minhareceita, extra(minhareceita)),
+                freshness=settings,
                 fallback=Fallback(cache, lookups, reference),
                 claims=claims,
                 hedging=settings.hedging,

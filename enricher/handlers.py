@@ -18,17 +18,30 @@ from enricher.permits import Permits
 from enricher.providers.base import Answer, Query
 from enricher.reference import Reference, is_reference
 from shared import metrics
+from shared.cache import kept
 from shared.consumer import Delivery, PutOff
 from shared.errors import StoreUnavailable, Unavailable, Undecodable
 from shared.flow.claims import Claims, root
+from shared.flow.freshness import Freshness
 from shared.identifiers import Kind
 from shared.limits import Limiter, Permit
-from shared.lookups import Claim, Lookups, Recorded
-from shared.messages import Event, Stage, StageRequested, decode, decode_event, encode, now
+from shared.lookups import Claim, Lookups, Recorded, step_of
+from shared.messages import (
+    AnalysisRequested,
+    Event,
+    Stage,
+    StageRequested,
+    decode,
+    decode_event,
+    encode,
+    now,
+)
 from shared.orders import Orders
 from shared.records import Phone, Phones
 from shared.reporter import Reporter
-from shared.stages import derived, without
+from shared.results import to_cache
+from shared.stages import Inputs, derived, without
+from shared.store.record import Kept
 from shared.topology import Queue
 
 # Left of a lookup's time for the analysis, so that a hanging provider costs no result.
@@ -49,6 +62,7 @@ class Handlers:
     orders: Orders
     reference: Reference
     dates: Dates
+    freshness: Freshness
     fallback: Fallback
     claims: Claims
     hedging: bool = False
@@ -112,13 +126,60 @@ class Handlers:
                     )
                     return
             try:
-                recorded = await self.reporter.report(order.flight, self.stage, event, counts=True)
+                before = await self._write(order, event, permit)
             except Unavailable:
                 self._keep(order.order, event, deadline)
                 raise
-            if recorded.verdict == "new":
-                self._count(event)
+            if before is None:
+                return
+            recorded = before
         await self._go_on(order, recorded)
+
+    async def _write(self, order: StageRequested, event: Event, permit: Permit) -> Recorded | None:
+        """Write down what was found out, in one stroke with all that follows, and say so.
+
+        Returns nothing if all of it is done. Else somebody has been here before, and may have died
+        before what follows was ordered: then the outcome that stands, of whoever it is.
+        """
+        following: list[StageRequested] = []
+        steps = [step_of(self.stage, event, counts=True)]
+        for stage in order.slip:
+            inputs = derived(stage, event.data)
+            if inputs.values:
+                following.append(_following(order, stage, inputs))
+            else:
+                ended = Event(type=stage, timestamp=now(), outcome=without(event))
+                steps.append(step_of(stage, ended, counts=True))
+        analysis = AnalysisRequested(
+            flight=order.flight, order=uuid4().hex, priority=order.priority
+        )
+        record = self.lookups.record_of(order.flight, steps, self._kept(order, event))
+        record.used = permit.spent
+        record.following = self.orders.places(following)
+        record.analysis = self.orders.place(analysis)
+        written = await self.lookups.write(record)
+        permit.settled = True
+        first = written.steps[0]
+        if first.verdict == "new":
+            self._count(event)
+        telling = self.reporter.tell(*written.steps)
+        if not written.is_new:
+            await telling
+            return first
+        last = [analysis] if written.left == 0 else []
+        await asyncio.gather(telling, self.orders.send([*following, *last], written.waits))
+        return None
+
+    def _kept(self, order: StageRequested, event: Event) -> list[Kept]:
+        """What the cache learns: the subject's answer, and that of the CEP it was looked up by."""
+        entries = to_cache([event], self.freshness.ttl, self.freshness.ttl_not_found)
+        if not entries:
+            return []
+        found = [kept(order.kind, order.digest, entries)]
+        # Unless it has it from there.
+        if is_reference(order) and event.outcome == "ok" and event.fetched == event.timestamp:
+            found.append(self.reference.kept(order.inputs[0], entries))
+        return found
 
     def _keep(self, order: str, event: Event, deadline: float) -> None:
         self.unrecorded[order] = event
@@ -164,8 +225,6 @@ class Handlers:
             )
         else:
             event = answered(self.stage, *found)
-            if is_reference(order):
-                await self.reference.keep_address(order.inputs[0], event)
         event.attempts = chain.attempts
         event.duration_ms = round((time.monotonic() - began) * 1000)
         return event
@@ -235,18 +294,7 @@ class Handlers:
             return
         event = decode_event(recorded.event)
         for stage in order.slip:
-            inputs = derived(stage, event.data)
-            following = structs.replace(
-                order,
-                order=uuid4().hex,
-                stage=stage,
-                input_kind=inputs.kind,
-                inputs=inputs.values,
-                slip=[],
-                attempts=[],
-                tries={},
-                numbers=[],
-            )
+            following = _following(order, stage, derived(stage, event.data))
             await self.orders.stage(following, without=without(event))
         if recorded.left == 0:
             await self.orders.analysis(order.flight, order.priority)
@@ -256,6 +304,21 @@ class Handlers:
         metrics.stages.labels(self.stage, provider, event.outcome).inc()
         seconds = (event.duration_ms or 0) / 1000
         metrics.stage_duration.labels(self.stage, provider).observe(seconds)
+
+
+def _following(order: StageRequested, stage: Stage, inputs: Inputs) -> StageRequested:
+    """The order of a stage that waited for the one of this order."""
+    return structs.replace(
+        order,
+        order=uuid4().hex,
+        stage=stage,
+        input_kind=inputs.kind,
+        inputs=inputs.values,
+        slip=[],
+        attempts=[],
+        tries={},
+        numbers=[],
+    )
 
 
 def _numbers(answers: list[tuple[Answer, str]]) -> list[Phone]:

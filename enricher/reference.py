@@ -14,13 +14,13 @@ from msgspec.structs import replace
 from enricher.calling.extra import Extra
 from enricher.failures import Failure
 from enricher.providers.brasilapi import BrasilApi
-from shared.cache import Cache, Entry
+from shared.cache import Cache, Entries, Entry, kept
 from shared.cached import cached
 from shared.errors import StoreUnavailable
-from shared.flow.freshness import Freshness
 from shared.messages import Event, StageRequested
 from shared.records import Phone, Phones
 from shared.results import from_cache
+from shared.store.record import Kept
 
 log = logging.getLogger(__name__)
 
@@ -31,10 +31,8 @@ PATIENCE: Final = 0.25
 class Reference:
     """What one enricher knows of addresses and area codes."""
 
-    def __init__(
-        self, cache: Cache, brasilapi: BrasilApi, extra: Extra, freshness: Freshness
-    ) -> None:
-        self._cache, self._freshness = cache, freshness
+    def __init__(self, cache: Cache, brasilapi: BrasilApi, extra: Extra) -> None:
+        self._cache = cache
         self._brasilapi, self._extra = brasilapi, extra
         self._cities: Callable[[str], Awaitable[Any]] = cached(cache, "ddd", "cidades")(
             self._fetch_cities
@@ -57,19 +55,9 @@ class Reference:
         """The same, fresh or stale. Raises StoreUnavailable."""
         return await self._cache.get("cep", cep, "endereco")
 
-    async def keep_address(self, cep: str, event: Event) -> None:
-        """Remember what a provider told of a CEP."""
-        try:
-            await self._cache.set(
-                "cep",
-                cep,
-                "endereco",
-                event.data,
-                source=str(event.source),
-                ttl=self._freshness.ttl_endereco,
-            )
-        except StoreUnavailable:
-            log.warning("address not kept")
+    def kept(self, cep: str, entries: Entries) -> Kept:
+        """What a provider told of a CEP, to be remembered under the CEP as well."""
+        return kept("cep", self._cache.digest("cep", cep), entries)
 
     async def located(self, numbers: list[Phone]) -> Phones:
         """The numbers with the cities of their area codes, as far as those are to be had."""

@@ -69,6 +69,7 @@ def _parts(settings: Settings, keys: Keys | None):  # type: ignore[no-untyped-de
         )
         app[QUEUES] = Queues(app[BUS], app[STORE], settings.of)
         app[SUPERVISOR].keep("streams", app[RELAY].beat)
+        app[SUPERVISOR].keep("quiet streams", app[RELAY].look)
         if keys is not None:
             app[SUPERVISOR].keep("keys", functools.partial(_watch, keys))
         yield

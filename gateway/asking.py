@@ -60,6 +60,10 @@ class Asking:
     # Where its Idempotency-Key stands, if it has one, and whether it is the first to use it.
     once: str = ""
     first: bool = True
+    # The gateway that has a client for its events from the start, if one has.
+    listener: str = ""
+    # Whether it was accepted by this very try, and so has nothing in its log yet.
+    new: bool = False
 
     @property
     def lifetime(self) -> float:
@@ -143,12 +147,15 @@ class Asking:
         lookups, asked = self.app[LOOKUPS], self.asked
         slots = await self.app[QUOTAS].occupy(self.caller, self.task_id, self.lifetime)
         about = {**self._about(), **slots, "origin": ORIGIN, "kind": asked.kind}
+        if self.listener:
+            about["listeners"] = self.listener
         try:
             new, deadline = await lookups.accept(self.task_id, self.lifetime, **about)
         except StoreUnavailable:
             with contextlib.suppress(StoreUnavailable):
                 await self.app[QUOTAS].free(self.caller, self.task_id)
             raise
+        self.new = new
         request = Requested(
             task_id=self.task_id,
             origin=ORIGIN,

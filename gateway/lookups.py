@@ -66,11 +66,13 @@ async def ask_and_stream(request: web.Request) -> web.StreamResponse:
         asking, before = await begin(request, asked)
         with request.app[RELAY].subscribed(asking.task_id, asking.caller.tenant) as stream:
             # Under an Idempotency-Key before it is told: two answers must not be two ends.
+            asking.listener = request.app[RELAY].name
             keep = bool(asking.once)
             events = await asking.take_on(keep=keep) if before is None else None
             if events is not None:
                 return await _stream_hit(request, asking, events, kept=keep)
-            return await _stream(request, stream, 0)
+            left = asking.lifetime if asking.new else None
+            return await _stream(request, stream, 0, left=left)
 
 
 @routes.post("/api/consultas")
@@ -199,11 +201,15 @@ def _cursor(request: web.Request) -> int | None:
 
 
 async def _stream(
-    request: web.Request, stream: Stream, seen: int, first: bytes = b""
+    request: web.Request,
+    stream: Stream,
+    seen: int,
+    first: bytes = b"",
+    left: float | None = None,
 ) -> web.StreamResponse:
     writer = await sse.open_stream(request, stream.task_id)
     await writer.write(sse.retry() + first)
-    async for item in request.app[RELAY].follow(stream, seen):
+    async for item in request.app[RELAY].follow(stream, seen, left):
         match item:
             case Signal.LEAVE:
                 # This gateway stops; the client comes back, to any other.

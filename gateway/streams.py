@@ -1,9 +1,10 @@
-"""Streams: live events from the bus, completed from the lookup's log.
+"""Streams: news from the bus, completed from the lookup's log.
 
 Nothing missed, nothing twice: a stream first subscribes, then reads the log, then writes only
 what follows the last event it sent. A gap in the sequence, a lost connection to the bus, and
-every heartbeat make it read the log again, which also covers a service that died between writing
-an event down and publishing it.
+every heartbeat make it read the log again. What is lost without a gap, since it was the last, is
+found within a second: then one script looks after all streams that are quiet. That also covers a
+service that died between writing an event down and telling it.
 
 And every stream ends. At its lookup's deadline it looks once more, and sees to the end itself
 where nobody else has; where the store has lost the lookup, it says so.
@@ -12,21 +13,29 @@ where nobody else has; where the store has lost the lookup, it says so.
 import asyncio
 import itertools
 import random
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
+from contextlib import suppress
 from enum import Enum
 from typing import Final, Self
+from uuid import uuid4
 
 from aiohttp import web
 
 from gateway.sse import Head, head_of
 from shared.bus import Bus
+from shared.courier import News
 from shared.errors import Unavailable
 from shared.flow.ending import Endings, failed
 from shared.lookups import Lookups, View
 from shared.messages import TERMINAL, addressed, encode
+from shared.reporter import GATEWAY
 
-ORIGIN: Final = "gateway"
+ORIGIN: Final = GATEWAY
 HEARTBEAT_S: Final = 10.0
+# How often to look whether more was written down than was told.
+LOOK_S: Final = 1.0
+# At so many streams in one script, which Redis is busy with for a millisecond.
+LOOKED_AT: Final = 500
 # Thousands of streams are not all woken at once, but in so many turns.
 TURNS: Final = 10
 # How long after its deadline a stream sees to the end of its lookup itself. The sweepers of all
@@ -52,8 +61,8 @@ class Stream:
     """One client's view of one lookup, fed by the relay. Small, since there are thousands."""
 
     __slots__ = (
-        "_again", "_last_look", "_pending", "_relay", "_waiter", "is_missing", "task_id", "tenant",
-        "turn",
+        "_again", "_last_look", "_pending", "_relay", "_waiter", "heard", "is_listed", "is_missing",
+        "seen", "task_id", "tenant", "turn",
     )  # fmt: skip
 
     def __init__(self, relay: "Relay", task_id: str, tenant: str, turn: int) -> None:
@@ -64,6 +73,10 @@ class Stream:
         self._last_look: asyncio.TimerHandle | None = None
         # Whether the last look found nothing where the lookup should be.
         self.is_missing = False
+        # Whether this gateway stands among the listeners of the lookup.
+        self.is_listed = False
+        # Events that the client has, and whether anything was offered since the last look.
+        self.seen, self.heard = 0, False
 
     def __enter__(self) -> Self:
         self._relay.add(self)
@@ -76,12 +89,18 @@ class Stream:
 
     def offer(self, item: Told | Signal) -> None:
         """Hand on an event. Of a client that lets too many lie, the log keeps the rest."""
+        self.heard = True
         if len(self._pending) < MAX_PENDING:
             self._pending.append(item)
         elif item is Signal.LEAVE:
             self._pending[-1] = item
         if self._waiter is not None and not self._waiter.done():
             self._waiter.set_result(None)
+
+    def was_quiet(self) -> bool:
+        """Whether it has only waited since this was asked last."""
+        heard, self.heard = self.heard, False
+        return not heard and self._waiter is not None
 
     async def next(self) -> Told | Signal:
         """The next event or signal."""
@@ -116,22 +135,27 @@ class Stream:
 
 
 class Relay:
-    """This gateway's ear on the bus: every event of the origin `gateway`, to whom it concerns."""
+    """This gateway's ear on the bus: the news of its own streams, to whom they concern."""
 
     def __init__(self, bus: Bus, lookups: Lookups, endings: Endings) -> None:
         self._lookups, self._endings = lookups, endings
+        # What whoever has news for it calls it.
+        self.name = uuid4().hex[:12]
         self._streams: dict[str, list[Stream]] = {}
         self._turns = itertools.cycle(range(TURNS))
         self._leaving = False
-        bus.listen(f"{ORIGIN}.#", self._on_event, self.wake)
+        self._going: set[asyncio.Task[None]] = set()
+        bus.hear_news(self.name, self._on_news, self.wake)
 
-    async def _on_event(self, key: str, body: bytes) -> None:
-        """Hand an event to its streams. The key is `gateway.<task_id>.<type>`."""
-        streams = self._streams.get(key.split(".")[1])
-        if streams:
-            item = (head_of(body), body)
-            for stream in streams:
-                stream.offer(item)
+    def _on_news(self, news: News) -> None:
+        """Hand an event to the streams of its lookups."""
+        head = Head(news.type, news.seq)
+        for task in news.tasks:
+            streams = self._streams.get(task)
+            if streams:
+                item = (head, addressed(news.body, task, news.seq))
+                for stream in streams:
+                    stream.offer(item)
 
     def wake(self, signal: Signal = Signal.READ) -> None:
         """Have every stream read its log, or leave; then those leave too that come later."""
@@ -149,6 +173,29 @@ class Relay:
                     if stream.turn == turn:
                         stream.offer(Signal.READ)
 
+    async def look(self) -> None:
+        """Find what was written down and not told, for as long as the gateway lives."""
+        while True:
+            await asyncio.sleep(LOOK_S)
+            quiet = [
+                stream
+                for streams in self._streams.values()
+                for stream in streams
+                if stream.was_quiet()
+            ]
+            for start in range(0, len(quiet), LOOKED_AT):
+                await self._look_at(quiet[start : start + LOOKED_AT])
+
+    async def _look_at(self, streams: Sequence[Stream]) -> None:
+        seen: dict[str, int] = {}
+        for stream in streams:
+            seen[stream.task_id] = min(stream.seen, seen.get(stream.task_id, stream.seen))
+        with suppress(Unavailable):
+            behind = set(await self._lookups.behind(seen))
+            for stream in streams:
+                if stream.task_id in behind:
+                    stream.offer(Signal.READ)
+
     def subscribed(self, task_id: str, tenant: str) -> Stream:
         """A stream that gathers a lookup's events from when it is entered to when it is left."""
         return Stream(self, task_id, tenant, next(self._turns))
@@ -165,14 +212,32 @@ class Relay:
         streams.remove(stream)
         if not streams:
             del self._streams[stream.task_id]
+            if stream.is_listed and not self._leaving:
+                going = asyncio.create_task(self._unlisten(stream.task_id))
+                self._going.add(going)
+                going.add_done_callback(self._going.discard)
 
-    async def follow(self, stream: Stream, seen: int) -> AsyncIterator[Told | Signal | None]:
+    async def _unlisten(self, task: str) -> None:
+        with suppress(Unavailable):
+            await self._lookups.unlisten(task, self.name)
+
+    async def follow(
+        self, stream: Stream, seen: int, left: float | None = None
+    ) -> AsyncIterator[Told | Signal | None]:
         """The events after `seen`, each once, in order, to the last.
 
         None in between is a heartbeat; LEAVE is the end of this gateway, not of the lookup. While
         Redis is away there are heartbeats only.
+
+        Args:
+            left: the seconds that a lookup has which was accepted just now, with this gateway among
+                its listeners: there is nothing to read.
         """
         item: Told | Signal | None = Signal.READ
+        if left is not None:
+            stream.is_listed = True
+            stream.look_after(left + OVERDUE_S)
+            item = await stream.next()
         while item is not Signal.LEAVE:
             if isinstance(item, tuple) and item[0].seq <= seen + 1:
                 fresh = [item]
@@ -184,8 +249,10 @@ class Relay:
             item = None
             while fresh:
                 if fresh[0][0].seq > seen:
-                    seen = fresh[0][0].seq
+                    stream.seen = seen = fresh[0][0].seq
                     last = fresh[0][0].tipo in TERMINAL
+                    # Of one that has ended nobody is told any more.
+                    stream.is_listed = stream.is_listed and not last
                     yield fresh.pop(0)
                     if last:
                         return
@@ -196,7 +263,8 @@ class Relay:
 
     async def _read(self, stream: Stream, seen: int) -> list[Told]:
         try:
-            view = await self._lookups.view(stream.task_id, seen)
+            view = await self._lookups.view(stream.task_id, seen, self.name)
+            stream.seen, stream.is_listed = seen, True
             if view is None or view.is_lost:
                 return await self._missing(stream, view, seen)
             stream.is_missing = False

@@ -16,6 +16,7 @@ from aio_pika.exceptions import PublishError
 from msgspec import Struct
 
 from shared.confirms import Confirms
+from shared.courier import Courier, News, hear
 from shared.domain.trace import TRACE, carried
 from shared.errors import BusRefused, BusUnavailable
 from shared.inspector import Inspector
@@ -53,6 +54,7 @@ class Bus:
         self._door = Door()
         self._publisher = self._link("publish", self._declare, confirms=True)
         self._inspector = Inspector(self._link("inspect", _nothing))
+        self._courier = Courier(self._link("news", _nothing))
         self._confirms = Confirms()
         # When everything may be declared again, by the loop's clock.
         self._next_declaration = 0.0
@@ -63,6 +65,7 @@ class Bus:
 
     async def __aenter__(self) -> "Bus":
         self._publisher.open()
+        self._courier.open()
         return self
 
     async def drain(self) -> None:
@@ -72,7 +75,9 @@ class Bus:
     async def __aexit__(self, *_: object) -> None:
         await self.drain()
         await asyncio.gather(*(link.close() for link in self._links))
-        await asyncio.gather(self._publisher.close(), self._inspector.close())
+        await asyncio.gather(
+            self._courier.close(), self._publisher.close(), self._inspector.close()
+        )
 
     async def _declare(self, channel: AbstractChannel) -> None:
         await (declare(channel) if self._queues is None else declare(channel, self._queues))
@@ -151,6 +156,30 @@ class Bus:
             on_gap()
 
         self.link("events", setup)
+
+    def hear_news(
+        self, me: str, on_news: Callable[[News], None], on_gap: Callable[[], None]
+    ) -> None:
+        """Hear the news that are for this process.
+
+        Args:
+            me: what it is called by whoever has news for it: unlike any other process.
+            on_news: gets each piece.
+            on_gap: called whenever listening begins, so also after every loss.
+        """
+
+        async def setup(channel: AbstractChannel) -> None:
+            await hear(channel, me, on_news, MAX_BACKLOG)
+            on_gap()
+
+        self.link("events", setup)
+
+    def news(self, listener: str, piece: News) -> None:
+        """Send a piece of news to a process that listens, with what else there is for it.
+
+        It may be lost: its place is the log.
+        """
+        self._courier.send(listener, piece)
 
     def owns(self, consumer: "Drains") -> None:
         """Drain this consumer before the bus closes."""

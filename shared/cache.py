@@ -19,7 +19,7 @@ import hmac
 import re
 import sys
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import suppress
 from typing import Any, Final
 
@@ -30,6 +30,7 @@ from shared.identifiers import KINDS, parse
 from shared.messages import Outcome, instant, unix
 from shared.settings import Secret
 from shared.store import Store, translated
+from shared.store.record import Kept
 
 DAY: Final = 86400.0
 KEEP: Final = 30 * DAY
@@ -92,16 +93,13 @@ class Cache:
     async def read(self, kind: str, digest: str) -> Entries:
         """All that is known of a subject, fresh or stale, in one round trip."""
         flat = await self._store.run("cache_read", [_VERSION], kind, digest)
-        return {
-            field.decode(): _decoder.decode(entry)
-            for field, entry in zip(flat[::2], flat[1::2], strict=True)
-        }
+        return entries_of(flat)
 
     async def write(self, kind: str, digest: str, entries: Entries) -> None:
         """Store entries of a subject under the version of this moment."""
         if entries:
-            pairs = [x for field, entry in entries.items() for x in (field, _encoder.encode(entry))]
-            await self._store.run("cache_write", [_VERSION], kind, digest, int(KEEP), *pairs)
+            fields = kept(kind, digest, entries).fields
+            await self._store.run("cache_write", [_VERSION], kind, digest, int(KEEP), *fields)
 
     async def get(self, kind: str, identifier: str, field: str) -> Entry | None:
         """One entry of a subject, fresh or stale."""
@@ -200,6 +198,18 @@ class Cache:
             "misses": int(misses),
             "memory_used": int(memory["used_memory"]),
         }
+
+
+def entries_of(flat: Sequence[bytes]) -> Entries:
+    """The entries of a subject's hash, as Redis gives it: field, entry, …"""
+    pairs = zip(flat[::2], flat[1::2], strict=True)
+    return {field.decode(): _decoder.decode(entry) for field, entry in pairs}
+
+
+def kept(kind: str, digest: str, entries: Entries) -> Kept:
+    """Entries as a script writes them down."""
+    fields = [x for name, entry in entries.items() for x in (name, _encoder.encode(entry).decode())]
+    return Kept(kind=kind, digest=digest, lifetime=int(KEEP), fields=fields)
 
 
 def _version_of(key: str) -> int:

@@ -47,6 +47,7 @@ from uuid import uuid4
 
 from shared.errors import StoreUnavailable
 from shared.store import Store
+from shared.store.record import Used
 
 log = logging.getLogger(__name__)
 
@@ -127,6 +128,8 @@ class Permit:
     until: float = -math.inf
     # Seconds from its settlement until its call has arrived for certain, or never will.
     margin: float = 0.0
+    # By whoever wrote down what came of the call.
+    settled: bool = False
 
     def use(self) -> None:
         """The call is made now."""
@@ -135,6 +138,16 @@ class Permit:
     def answered(self) -> None:
         """The call was answered, so it has arrived."""
         self.margin = 0.0
+
+    @property
+    def spent(self) -> Used | None:
+        """Its settlement, for the script that writes down what came of the call; None without a
+        limit. Once that has run it is `settled`.
+        """
+        if not self.limit:
+            return None
+        margin = round(self.margin * 1e6)
+        return Used(key=self.limit.key, id=self.id, margin=margin, unused=not self.used)
 
 
 class Limiter:
@@ -231,7 +244,7 @@ class Limiter:
 
     async def settle(self, permit: Permit) -> None:
         """The call is over, or was never made: then the permit is free for somebody else."""
-        if not permit.limit:
+        if not permit.limit or permit.settled:
             return
         if permit.used:
             margin = round(permit.margin * 1e6)

@@ -5,10 +5,10 @@ pipeline of stages for one subject, with one event log. Identical lookups share 
 flight has one or more askers, and each reads the same log under its own task_id; an event's
 position in the log is its `seq` for every one of them.
 
-    consulta:lookup:{task}          hash: origin, tenant, kind, deadline, flight, ended …
+    consulta:lookup:{task}          hash: origin, listeners, tenant, kind, deadline, flight, ended …
     consulta:flight:{id}            hash: wanted, left, ordered, claim:, by:, tried:, seq:<step> …
     consulta:flight:{id}:log        list of events, without task_id and seq
-    consulta:flight:{id}:askers     hash: task -> origin
+    consulta:flight:{id}:askers     hash: task -> origin, and the gateways that listen for it
     consulta:inflight:{subject}     the flight under way for a subject
     consulta:once:{name}            what an Idempotency-Key stands for: task, print of its request
     consulta:waiting:{queue}        zset: flights waiting to be taken, by time of arrival
@@ -24,7 +24,7 @@ instant is on Redis' clock, since no two hosts agree on theirs.
 """
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Final, Literal
 from uuid import uuid4
@@ -32,7 +32,8 @@ from uuid import uuid4
 from shared.domain.answers import Status
 from shared.identifiers import Kind
 from shared.messages import STAGES, TERMINAL, Event, Requested, Stage, addressed, decode, encode
-from shared.store import Store
+from shared.store import Store, record
+from shared.store.record import Kept, Place, Record, Step, packed
 
 # How long a lookup can be asked for after it ended.
 KEEP_S: Final = 3600
@@ -60,6 +61,9 @@ class Plan:
 
     Who `renews` joins, and has what is still to be done ordered again.
     `seconds` are those until it starts if it is `early`, else until its `deadline` (Unix seconds).
+    `asker` is who is told of it: its origin, and the gateways that listen. `entries` is what the
+    cache has of the subject, `events` the flight's log, where either is of use; `waits` are the
+    seconds that the orders of a new flight wait for their limits, by step.
     """
 
     verdict: Literal["leads", "joins", "renews", "again", "ended", "other", "early", "late", "gone"]
@@ -67,6 +71,10 @@ class Plan:
     before: int
     seconds: float
     deadline: float
+    asker: str = ""
+    entries: list[bytes] = field(default_factory=list)
+    events: list[bytes] = field(default_factory=list)
+    waits: dict[str, float] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -74,7 +82,8 @@ class Claim:
     """Whether an order may be carried out, and how many seconds its flight has left.
 
     `overdue` is the order that others have overtaken too often, if there is one. `tried` is what
-    the step was put off as last, if it was: it says what has been found out so far.
+    the step was put off as last, if it was: it says what has been found out so far. `kind`,
+    `digest`, `wanted` and `events` are the flight's where an analysis is to be made.
     """
 
     verdict: Literal["go", "resume", "busy", "repeat", "drop"]
@@ -82,17 +91,42 @@ class Claim:
     priority: int
     overdue: bytes = b""
     tried: bytes = b""
+    kind: str = ""
+    digest: str = ""
+    wanted: str = ""
+    events: list[bytes] = field(default_factory=list)
 
 
 @dataclass(frozen=True)
 class Recorded:
-    """A step's place in the log. `askers` maps task_id to origin."""
+    """A step's place in the log. `askers` maps task_id to who is told: see `consulta:flight:`.
 
-    verdict: Literal["new", "again", "ended"]
+    `stale` is an end that was not written, since it was made of other outcomes than those there.
+    """
+
+    verdict: Literal["new", "again", "ended", "stale"]
     seq: int
     left: int
     event: bytes
     askers: dict[str, str]
+
+
+@dataclass(frozen=True)
+class Written:
+    """What became of the steps of a record, and the seconds that what follows waits, by step."""
+
+    steps: list[Recorded]
+    waits: dict[str, float]
+
+    @property
+    def is_new(self) -> bool:
+        """Whether this record wrote all of it; else nothing that follows stands in line."""
+        return all(step.verdict == "new" for step in self.steps)
+
+    @property
+    def left(self) -> int:
+        """Stages that have no outcome yet."""
+        return self.steps[-1].left
 
 
 @dataclass(frozen=True)
@@ -220,35 +254,68 @@ class Lookups:
         return bool(await self._store.run("lose", [_lookup(task)], KEEP_S, *pairs))
 
     async def plan(
-        self, request: Requested, digest: str, subject: str, wanted: list[Stage], started: Event
+        self,
+        request: Requested,
+        digest: str,
+        subject: str,
+        wanted: list[Stage],
+        started: Event,
+        *,
+        flight: str = "",
+        orders: Sequence[Place] = (),
     ) -> Plan:
         """Put a lookup aboard a flight: the one of `subject` under way, or a new one.
 
         Its deadline is the one it was accepted with, else what the message says, else as long
         from now as it asks for.
+
+        Args:
+            flight: what a new one is called.
+            orders: the places in line of what a new one begins with.
         """
         due = request.expires.timestamp() if request.expires else 0
-        verdict, flight, before, ms, deadline = await self._store.run(
-            "plan",
-            [_lookup(request.task_id), f"consulta:inflight:{subject}"],
-            self._clock(),
-            request.task_id,
-            uuid4().hex,
-            request.origin,
-            request.tenant or "",
-            request.kind,
-            digest,
-            ",".join(wanted),
-            len(wanted),
-            max(0, round(due * 1000)),
-            round(request.delay * 1000),
-            round(request.deadline * 1000),
-            SLACK_S,
-            request.priority,
-            _RENEW_MS,
-            encode(started),
+        plan = record.Plan(
+            task=request.task_id,
+            flight=flight or uuid4().hex,
+            origin=request.origin,
+            tenant=request.tenant or "",
+            kind=request.kind,
+            digest=digest,
+            wanted=",".join(wanted),
+            left=len(wanted),
+            started=encode(started).decode(),
+            priority=request.priority,
+            due=max(0, round(due * 1000)),
+            delay=round(request.delay * 1000),
+            length=round(request.deadline * 1000),
+            slack=SLACK_S,
+            renew=_RENEW_MS,
+            now=self._clock(),
+            orders=list(orders),
         )
-        return Plan(verdict.decode(), flight.decode(), int(before), ms / 1000, int(deadline) / 1000)
+        keys = [_lookup(request.task_id), f"consulta:inflight:{subject}"]
+        (
+            verdict,
+            flight_,
+            before,
+            ms,
+            deadline,
+            asker,
+            entries,
+            events,
+            waits,
+        ) = await self._store.run("plan", keys, packed(plan))
+        return Plan(
+            verdict=verdict.decode(),
+            flight=flight_.decode(),
+            before=int(before),
+            seconds=ms / 1000,
+            deadline=int(deadline) / 1000,
+            asker=asker.decode(),
+            entries=entries,
+            events=events,
+            waits={place.step: wait / 1e6 for place, wait in zip(orders, waits, strict=False)},
+        )
 
     async def claim(
         self, flight: str, step: str, order: str, queue: str, instance: str = ""
@@ -259,10 +326,38 @@ class Lookups:
             instance: the process that asks.
         """
         keys = [flight_key(flight), waiting_key(queue), active_key(queue), _overtaken(queue)]
-        verdict, left, priority, overdue, tried = await self._store.run(
+        verdict, left, priority, overdue, tried, about = await self._store.run(
             "claim", [*keys, CLAIMANTS], step, order, flight, PATIENCE, instance
         )
-        return Claim(verdict.decode(), int(left) / 1000, int(priority), overdue, tried)
+        kind, digest, wanted = (text.decode() for text in about[:3] or (b"", b"", b""))
+        return Claim(
+            verdict=verdict.decode(),
+            left=int(left) / 1000,
+            priority=int(priority),
+            overdue=overdue,
+            tried=tried,
+            kind=kind,
+            digest=digest,
+            wanted=wanted,
+            events=about[3:],
+        )
+
+    async def write(self, told: Record) -> Written:
+        """Write down steps of a flight with all that follows from them."""
+        left, pairs, steps, waits = await self._store.run(
+            "record", [flight_key(told.flight)], packed(told)
+        )
+        askers = _texts(pairs)
+        places = [*told.following, *([told.analysis] if told.analysis else [])]
+        return Written(
+            steps=[
+                Recorded(
+                    verdict.decode(), int(seq), int(left), event or step.event.encode(), askers
+                )
+                for (verdict, seq, event), step in zip(steps, told.steps, strict=True)
+            ],
+            waits={place.step: wait / 1e6 for place, wait in zip(places, waits, strict=False)},
+        )
 
     async def record(
         self, flight: str, step: str, event: Event | None, *, counts: bool = False
@@ -271,22 +366,15 @@ class Lookups:
 
         An end that is `cancelado` also makes the lookup a revoked one.
         """
-        terminal = event.type if event is not None and event.type in TERMINAL else ""
-        verdict, seq, left, logged, *pairs = await self._store.run(
-            "record",
-            [flight_key(flight)],
-            flight,
-            step,
-            b"" if event is None else encode(event),
-            int(counts),
-            terminal,
-            KEEP_S,
-            self._clock(),
-            int(bool(terminal) and event is not None and event.outcome == "cancelado"),
+        only = Step(name=step, event="") if event is None else step_of(step, event, counts=counts)
+        written = await self.write(self.record_of(flight, [only]))
+        return written.steps[0]
+
+    def record_of(self, flight: str, steps: list[Step], kept: Sequence[Kept] = ()) -> Record:
+        """A record of steps, for whoever adds more to it."""
+        return Record(
+            flight=flight, steps=steps, lifetime=KEEP_S, now=self._clock(), kept=list(kept)
         )
-        texts = [text.decode() for text in pairs]
-        askers = dict(zip(texts[::2], texts[1::2], strict=True))
-        return Recorded(verdict.decode(), int(seq), int(left), logged, askers)
 
     async def leave(self, task: str) -> tuple[Literal["unknown", "ended", "alone", "again"], str]:
         """Give an asker its flight for itself, so that it can end without the others."""
@@ -298,15 +386,28 @@ class Lookups:
         """The end of a lookup that was taken out of its flight has been told."""
         await self._store.do("ZREM", _DEADLINES, task)
 
-    async def view(self, task: str, seen: int = 0) -> View | None:
-        """The lookup and its events after the first `seen`; None if there is no such lookup."""
+    async def view(self, task: str, seen: int = 0, listener: str = "") -> View | None:
+        """The lookup and its events after the first `seen`; None if there is no such lookup.
+
+        Args:
+            listener: a gateway that has a client for it from now on, and is told its news.
+        """
         lookup, flight, log, left = await self._store.run(
-            "view", [_lookup(task)], self._clock(), seen
+            "view", [_lookup(task)], self._clock(), seen, listener
         )
         if not lookup:
             return None
         events = [addressed(event, task, seen + place) for place, event in enumerate(log, 1)]
         return View(task, _texts(lookup), _texts(flight), events, left / 1000)
+
+    async def unlisten(self, task: str, listener: str) -> None:
+        """A gateway has no client for a lookup any more."""
+        await self._store.run("unlisten", [_lookup(task)], listener)
+
+    async def behind(self, seen: Mapping[str, int]) -> list[str]:
+        """Which of these lookups have more to tell than so many events, or are over."""
+        pairs = [part for pair in seen.items() for part in pair]
+        return [task.decode() for task in await self._store.run("behind", [], *pairs)]
 
     async def flight(self, flight: str) -> dict[str, str]:
         """The hash of a flight; empty if there is no such flight."""
@@ -362,6 +463,13 @@ class Lookups:
             (step.decode(), order.decode(), body)
             for step, order, body in zip(found[::3], found[1::3], found[2::3], strict=True)
         ]
+
+
+def step_of(name: str, event: Event, *, counts: bool = False) -> Step:
+    """A step with its outcome, as it is written down."""
+    ends = event.type if event.type in TERMINAL else ""
+    revoked = bool(ends) and event.outcome == "cancelado"
+    return Step(name=name, event=encode(event).decode(), counts=counts, ends=ends, revoked=revoked)
 
 
 def waiting_key(queue: str) -> str:

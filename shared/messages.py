@@ -4,7 +4,7 @@ Code is English and the wire keeps the product's Portuguese words: this file is 
 meet (`field(name=…)`), and nowhere else.
 
 Two directions. Work flows on the exchange `lookups`, one type per queue: `Requested` (anybody may
-publish it), then `StageRequested`, `AnalysisRequested`, `Analyzed`; beside them, `JobRequested`.
+publish it), then `StageRequested`, `AnalysisRequested`; beside them, `JobRequested`.
 Facts flow on the exchange `events`, as `Event`.
 """
 
@@ -130,12 +130,6 @@ class AnalysisRequested(Struct, kw_only=True):
     flight: str
     order: str
     priority: int = 5
-
-
-class Analyzed(Struct, kw_only=True):
-    """`lookup.analyzed`: the result stands in the flight's log; store it, then say `completo`."""
-
-    flight: str
 
 
 class JobRequested(Struct, kw_only=True):

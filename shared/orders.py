@@ -1,12 +1,12 @@
 """Order the next piece of work on a flight, and say so when it has to wait for its limit."""
 
+import asyncio
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
 from uuid import uuid4
 
-from msgspec import Struct
 from msgspec.structs import replace
 
 from shared.bus import Bus
@@ -16,6 +16,7 @@ from shared.lookups import flight_key, waiting_key
 from shared.messages import AnalysisRequested, Outcome, StageRequested, decode, encode, instant
 from shared.reporter import Reporter, event
 from shared.settings import limit, setting
+from shared.store.record import Place
 from shared.topology import ANALYSIS, MAX_PRIORITY, STAGE_QUEUES, Queue
 
 # Below this a wait is not worth an event of its own.
@@ -59,7 +60,7 @@ class Orders:
             without: what it ends as, at once, where there is nothing to look up.
         """
         if order.inputs:
-            await self._order(STAGE_QUEUES[order.stage], order, order.flight, order.priority)
+            await self._order(order)
             return
         ended = event(order.stage, outcome=without)
         recorded = await self._reporter.report(order.flight, order.stage, ended, counts=True)
@@ -69,7 +70,7 @@ class Orders:
     async def analysis(self, flight: str, priority: int) -> None:
         """Have the result made: the last stage has ended."""
         order = AnalysisRequested(flight=flight, order=uuid4().hex, priority=priority)
-        await self._order(ANALYSIS, order, flight, priority)
+        await self._order(order)
 
     async def hurry(self, queue: Queue, overdue: bytes) -> None:
         """Order again, before all others, what others have overtaken too often."""
@@ -80,16 +81,48 @@ class Orders:
             with carrying(None):
                 await self._bus.command(queue, again, priority=MAX_PRIORITY)
 
-    async def _order(self, queue: Queue, order: Struct, flight: str, priority: int) -> None:
-        step = "analysis" if queue is ANALYSIS else queue.name.removeprefix("stage.")
-        keys = (waiting_key(queue.name), flight_key(flight))
+    def place(self, order: StageRequested | AnalysisRequested) -> Place | None:
+        """Where this order stands in line; None where its queue has no limit, and so no line."""
+        queue, step = _where(order)
         limit = self._limits[queue.name]
         if not limit:
-            await self._bus.command(queue, order, priority=priority)
-            return
-        wait = await self._limiter.expect(limit, keys, flight, step, encode(order))
-        await self.waits(flight, step, wait)
-        await self._bus.command(queue, order, priority=priority)
+            return None
+        return Place(
+            waiting=waiting_key(queue.name),
+            permits=limit.key,
+            step=step,
+            order=encode(order).decode(),
+            windows=limit.arguments,
+        )
+
+    def places(self, orders: Sequence[StageRequested | AnalysisRequested]) -> list[Place]:
+        """The places of those orders that have one."""
+        return [place for order in orders if (place := self.place(order)) is not None]
+
+    async def send(
+        self, orders: Sequence[StageRequested | AnalysisRequested], waits: Mapping[str, float]
+    ) -> None:
+        """Publish orders that stand in line where they have to.
+
+        Args:
+            waits: for how many seconds, by step.
+        """
+        await asyncio.gather(
+            *(self._send(order, waits.get(_where(order)[1], 0.0)) for order in orders)
+        )
+
+    async def _send(self, order: StageRequested | AnalysisRequested, wait: float) -> None:
+        queue, step = _where(order)
+        await self.waits(order.flight, step, wait)
+        await self._bus.command(queue, order, priority=order.priority)
+
+    async def _order(self, order: StageRequested | AnalysisRequested) -> None:
+        queue, step = _where(order)
+        wait, limit = 0.0, self._limits[queue.name]
+        if limit:
+            keys = (waiting_key(queue.name), flight_key(order.flight))
+            wait = await self._limiter.expect(limit, keys, order.flight, step, encode(order))
+        await self._send(order, wait)
 
     async def waits(self, flight: str, step: str, seconds: float) -> None:
         """Say, once for each step, that a limit makes it wait so long."""
@@ -97,3 +130,10 @@ class Orders:
             retry_at = instant(time.time() + seconds)
             waiting = event("aguardando", {"etapa": step, "retry_at": retry_at})
             await self._reporter.report(flight, f"aguardando:{step}", waiting, once=True)
+
+
+def _where(order: StageRequested | AnalysisRequested) -> tuple[Queue, str]:
+    """The queue of an order, and the step of the flight that it is for."""
+    if isinstance(order, AnalysisRequested):
+        return ANALYSIS, "analysis"
+    return STAGE_QUEUES[order.stage], order.stage

@@ -1,14 +1,24 @@
-"""Tell askers what happened: first into the flight's log, then onto the bus."""
+"""Tell askers what happened: first into the flight's log, then onto the bus.
+
+An asker is its origin and, where that is a gateway, those gateways that have a client for it. They
+are sent news; any other origin gets each event as a message of its own, persistent and confirmed.
+"""
 
 import asyncio
-from typing import Any
+from collections import defaultdict
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any, Final
 
 from msgspec import Struct, json
 
 from shared.bus import Bus
+from shared.courier import News
 from shared.lookups import Lookups, Recorded
 from shared.messages import Event, EventType, Outcome, addressed, now
 from shared.topology import event_key
+
+# Whoever is told by news, and by nothing else.
+GATEWAY: Final = "gateway"
 
 
 class _Typed(Struct):
@@ -41,19 +51,11 @@ class Reporter:
             await self.tell(recorded)
         return recorded
 
-    async def tell(self, recorded: Recorded) -> None:
-        """Publish an event that stands in the log to every asker."""
-        if recorded.verdict != "ended":
-            type_ = _type.decode(recorded.event).tipo
-            await asyncio.gather(
-                *(
-                    self._bus.event(
-                        event_key(origin, task, type_),
-                        addressed(recorded.event, task, recorded.seq),
-                    )
-                    for task, origin in recorded.askers.items()
-                )
-            )
+    async def tell(self, *steps: Recorded) -> None:
+        """Publish events of one flight that stand in its log to every asker, in their order."""
+        told = [step for step in steps if step.verdict in {"new", "again"}]
+        if told:
+            await self._publish(told[-1].askers, [(step.seq, step.event) for step in told])
 
     async def retell(self, flight: str) -> None:
         """Publish a flight's whole log to everybody aboard.
@@ -61,14 +63,40 @@ class Reporter:
         For work that is taken up again: whoever had it before may have written down more than the
         one event that is known of, and told none of it.
         """
-        for task, origin in (await self._lookups.askers(flight)).items():
-            await self.catch_up(task, origin)
+        askers, log = await asyncio.gather(self._lookups.askers(flight), self._lookups.log(flight))
+        await self._publish(askers, list(enumerate(log, 1)))
 
-    async def catch_up(self, task: str, origin: str) -> None:
+    async def tell_one(self, task: str, asker: str, log: Iterable[bytes]) -> None:
+        """Publish a flight's log, from its first event on, to one asker."""
+        await self._publish({task: asker}, list(enumerate(log, 1)))
+
+    async def catch_up(self, task: str, asker: str) -> None:
         """Publish a lookup's whole log to its asker, who came aboard in flight."""
         view = await self._lookups.view(task)
-        for body in view.events if view else ():
-            await self._bus.event(event_key(origin, task, _type.decode(body).tipo), body)
+        if view is not None and "flight" in view.lookup:
+            await self.tell_one(task, asker, await self._lookups.log(view.lookup["flight"]))
+
+    async def _publish(
+        self, askers: Mapping[str, str], events: Sequence[tuple[int, bytes]]
+    ) -> None:
+        listening: defaultdict[str, list[str]] = defaultdict(list)
+        others: list[tuple[str, str]] = []
+        for task, asker in askers.items():
+            origin, *listeners = asker.split(" ")
+            for listener in listeners:
+                listening[listener].append(task)
+            if origin != GATEWAY:
+                others.append((task, origin))
+        for seq, body in events:
+            type_ = _type.decode(body).tipo
+            for listener, tasks in listening.items():
+                self._bus.news(listener, News(tasks, seq, type_, body))
+            await asyncio.gather(
+                *(
+                    self._bus.event(event_key(origin, task, type_), addressed(body, task, seq))
+                    for task, origin in others
+                )
+            )
 
 
 def event(type_: EventType, data: Any = None, outcome: Outcome | None = None) -> Event:

@@ -17,7 +17,6 @@ from shared.dead_queues import declare_dead
 from shared.messages import (
     STAGES,
     AnalysisRequested,
-    Analyzed,
     JobRequested,
     Requested,
     Stage,
@@ -50,13 +49,12 @@ class Queue:
 
 
 REQUESTED: Final = Queue("lookup.requested", Requested)
-ANALYZED: Final = Queue("lookup.analyzed", Analyzed)
 JOBS: Final = Queue("job.requested", JobRequested)
 ANALYSIS: Final = Queue("analysis.requested", AnalysisRequested)
 STAGE_QUEUES: Final[dict[Stage, Queue]] = {
     stage: Queue(f"stage.{stage}", StageRequested) for stage in STAGES
 }
-QUEUES: Final = (REQUESTED, *STAGE_QUEUES.values(), ANALYSIS, ANALYZED, JOBS)
+QUEUES: Final = (REQUESTED, *STAGE_QUEUES.values(), ANALYSIS, JOBS)
 
 
 def delay_route(seconds: float, queue: str) -> tuple[str, str]:

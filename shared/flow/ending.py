@@ -11,15 +11,14 @@ from dataclasses import dataclass
 from typing import Final, cast
 
 from shared import metrics
-from shared.cache import Cache
+from shared.cache import kept
 from shared.domain.answers import ErrorCode
-from shared.errors import StoreUnavailable
-from shared.flow.freshness import Freshness
 from shared.identifiers import Kind
-from shared.lookups import Lookups, Recorded
+from shared.lookups import Claim, Lookups, Recorded, step_of
 from shared.messages import STAGES, Event, Outcome, Stage, decode_event, unix
 from shared.reporter import Reporter, event
-from shared.results import analysis_entry, analysis_field, completed, to_cache
+from shared.results import analysis_entry, analysis_field, completed
+from shared.store.record import Kept, Used
 
 # What an `error` tells people. The invalid request has its own words.
 MESSAGES: Final[Mapping[ErrorCode, str]] = {
@@ -42,15 +41,35 @@ class Endings:
     """Ends lookups. Every method may be called again, by anybody, and raises Unavailable."""
 
     lookups: Lookups
-    cache: Cache
     reporter: Reporter
-    freshness: Freshness
+
+    async def result(
+        self, flight: str, about: Claim, events: list[Event], analysis: Event, used: Used | None
+    ) -> None:
+        """The analysis is made, of these events: write it down, with the end that it makes.
+
+        With the end goes the analysis into the cache, in the same script, so that whoever has seen
+        `completo` and asks again finds it there, as it finds the stages.
+
+        Args:
+            about: the claim under which it was made.
+            used: its permit.
+        """
+        end = completed(cast("Kind", about.kind), events, analysis.data)
+        steps = [step_of("analysis", analysis), step_of("end", end)]
+        kept = _kept(about.kind, about.digest, about.wanted, events, analysis)
+        record = self.lookups.record_of(flight, steps, kept)
+        record.used = used
+        written = await self.lookups.write(record)
+        await self.reporter.tell(*written.steps)
+        if written.is_new:
+            _count(cast("Kind", about.kind), events)
+        elif written.steps[-1].verdict == "stale":
+            # Another analysis came first: the end is made of that one.
+            await self.complete(flight)
 
     async def complete(self, flight: str) -> None:
-        """Every stage and the analysis have ended: store what was fetched, then say so.
-
-        In this order, so that whoever has seen `completo` and asks again finds it in the cache.
-        """
+        """Every stage and the analysis have ended, as the log has it: so has the lookup."""
         if (done := await self._complete(flight)) is not None:
             await self.reporter.tell(done)
 
@@ -70,8 +89,7 @@ class Endings:
 
     async def tell(self, task: str, ends: list[Recorded]) -> None:
         """The second half: tell the asker; then nobody has to look after its deadline any more."""
-        for recorded in ends:
-            await self.reporter.tell(recorded)
+        await self.reporter.tell(*ends)
         await self.lookups.settled(task)
 
     async def fail(self, flight: str, code: ErrorCode) -> None:
@@ -96,24 +114,17 @@ class Endings:
         last = decode_event(ends[-1].event)
         return (last.type, last.outcome) == (end.type, end.outcome)
 
-    async def _complete(self, flight: str, *, is_due: bool = False) -> Recorded | None:
+    async def _complete(self, flight: str) -> Recorded | None:
         about, log = await asyncio.gather(self.lookups.flight(flight), self.lookups.log(flight))
         events = [decode_event(body) for body in log]
         analysis = next((event for event in events if event.type == "analysis"), None)
         if not about or analysis is None:
             return None  # it ended long ago, or in another way
-        entries = to_cache(events, self.freshness.ttl, self.freshness.ttl_not_found)
-        if (kept := analysis_entry(events, analysis)) is not None:
-            entries[analysis_field(_wanted(about))] = kept
         kind = cast("Kind", about["kind"])
-        try:
-            await self.cache.write(kind, about["digest"], entries)
-        except StoreUnavailable:
-            # With the memory full nothing can be kept, but what is due can still be ended.
-            if not is_due:
-                raise
-        end = completed(kind, events, analysis.data)
-        done = await self.lookups.record(flight, "end", end)
+        end = step_of("end", completed(kind, events, analysis.data))
+        kept = _kept(kind, about["digest"], about["wanted"], events, analysis)
+        written = await self.lookups.write(self.lookups.record_of(flight, [end], kept))
+        [done] = written.steps
         if done.verdict == "new":
             _count(kind, events)
         return done
@@ -125,14 +136,11 @@ class Endings:
             # First, since nobody comes back to it once the end stands written.
             await self.lookups.forget_once(task)
             return [await self._fail(flight, failed("prazo_esgotado"))]
-        ends = []
-        for stage in stages:
-            late = event(stage, outcome="expirado")
-            ends.append(await self.lookups.record(flight, stage, late, counts=True))
+        late = [step_of(stage, event(stage, outcome="expirado"), counts=True) for stage in stages]
         # Nor is there time to wait for the analyzer; if it was done, that one stands.
-        late = event("analysis", outcome="expirado")
-        ends.append(await self.lookups.record(flight, "analysis", late))
-        done = await self._complete(flight, is_due=True)
+        late.append(step_of("analysis", event("analysis", outcome="expirado")))
+        ends = (await self.lookups.write(self.lookups.record_of(flight, late))).steps
+        done = await self._complete(flight)
         return [*ends, done] if done is not None else ends
 
     async def _untold(self, flight: str) -> list[Recorded]:
@@ -146,6 +154,14 @@ class Endings:
             about = await self.lookups.flight(flight)
             metrics.lookups.labels(about.get("kind") or "unknown", "error").inc()
         return recorded
+
+
+def _kept(kind: str, digest: str, wanted: str, events: list[Event], analysis: Event) -> list[Kept]:
+    """The analysis as the cache keeps it, if it is worth keeping."""
+    entry = analysis_entry(events, analysis)
+    if entry is None:
+        return []
+    return [kept(kind, digest, {analysis_field(wanted.split(",")): entry})]
 
 
 def _wanted(about: Mapping[str, str]) -> list[Stage]:

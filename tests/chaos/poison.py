@@ -7,7 +7,7 @@ from uuid import uuid4
 
 import msgspec
 
-from shared.topology import ANALYSIS, ANALYZED, REQUESTED, STAGE_QUEUES, Queue
+from shared.topology import ANALYSIS, REQUESTED, STAGE_QUEUES, Queue
 from tests.subjects import cpf
 
 ORIGIN: Final = "poison"
@@ -87,7 +87,7 @@ _BODIES: Final[dict[str, tuple[Queue, Callable[[int], bytes]]]] = {
     "stage without a flight": (STAGE_QUEUES["telegram"], lambda place: b'{"order": "%d"}' % place),
     "stage of another type": (STAGE_QUEUES["endereco"], lambda place: b"%d" % place),
     "analysis of nothing": (ANALYSIS, lambda place: b'{"flight": %d}' % place),
-    "analyzed without a flight": (ANALYZED, lambda place: b'{"voo": "%d"}' % place),
+    "analysis without a flight": (ANALYSIS, lambda place: b'{"voo": "%d"}' % place),
 }
 SHAPES: Final = (*_CHANGES, *_BODIES)
 _HEADERS: Final[dict[str, Any]] = {

@@ -28,12 +28,20 @@ from shared.flow.freshness import Freshness
 from shared.identifiers import Kind
 from shared.limits import Limit, Limiter, Permit
 from shared.lookups import Lookups, Recorded
-from shared.messages import Event, Requested, Stage, StageRequested, decode_event
+from shared.messages import (
+    AnalysisRequested,
+    Event,
+    Requested,
+    Stage,
+    StageRequested,
+    decode_event,
+)
 from shared.orders import Orders
 from shared.reporter import Reporter
 from shared.results import started
 from shared.settings import Secret, load
 from shared.store import Store
+from shared.store.record import Place
 from shared.topology import STAGE_QUEUES, Queue
 from tests.contract.served import made
 from tests.integration.clock import Clock
@@ -42,7 +50,7 @@ from tests.integration.clock import Clock
 class Quiet(Reporter):
     """Records events and tells nobody."""
 
-    async def tell(self, recorded: Recorded) -> None:
+    async def tell(self, *steps: Recorded) -> None:
         pass
 
     async def retell(self, flight: str) -> None:
@@ -53,6 +61,12 @@ class NoOrders(Orders):
     """Orders nothing."""
 
     def __init__(self) -> None:
+        pass
+
+    def place(self, order: StageRequested | AnalysisRequested) -> Place | None:
+        return None
+
+    async def send(self, orders: Any, waits: Any) -> None:
         pass
 
     async def stage(self, order: StageRequested, *, without: Any = None) -> None:
@@ -119,7 +133,7 @@ class Enricher:
         def extra(provider: Provider) -> Extra:
             return Extra(provider, self.circuits.of(provider.name, 10.0), limiter, limit)
 
-        self.reference = Reference(self.cache, brasilapi, extra(brasilapi), load(Freshness, env))
+        self.reference = Reference(self.cache, brasilapi, extra(brasilapi))
         dates = Dates(self.cache, minhareceita, extra(minhareceita))
         self.handlers = Handlers(
             stage=stage,
@@ -131,6 +145,7 @@ class Enricher:
             orders=NoOrders(),
             reference=self.reference,
             dates=dates,
+            freshness=load(Freshness, env),
             fallback=Fallback(self.cache, self.lookups, self.reference),
             claims=Claims(store, self.lookups),
         )

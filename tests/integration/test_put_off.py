@@ -15,18 +15,15 @@ from analyzer.handlers import Handlers as Analyzing
 from enricher.http import session
 from enricher.simulator.app import build
 from shared.bus import Bus
-from shared.cache import Cache
 from shared.consumer import Delivery, PutOff
 from shared.errors import StoreUnavailable
 from shared.flow.claims import Claims
 from shared.flow.ending import Endings
-from shared.flow.freshness import Freshness
 from shared.flow.sweeper import Sweeper
 from shared.limits import LEASE, Limit, Limiter, Permit
 from shared.lookups import PATIENCE, Lookups, active_key, flight_key, waiting_key
 from shared.messages import AnalysisRequested, Attempt, Event, StageRequested, decode, decode_event
 from shared.reporter import event
-from shared.settings import Secret, load
 from shared.store import Store
 from shared.topology import ANALYSIS, STAGE_QUEUES
 from tests.contract.test_providers_on_simulator import KNOWN
@@ -201,7 +198,7 @@ async def cannot_be_written_down(
         raise StoreUnavailable("the test says so")
 
     with monkeypatch.context() as patch:
-        patch.setattr(enricher.handlers.reporter, "report", away)
+        patch.setattr(enricher.lookups, "write", away)
         with pytest.raises(StoreUnavailable):
             await handle(enricher, order)
 
@@ -319,7 +316,7 @@ def clock() -> Clock:
 @pytest.fixture
 def sweeper(bus: Bus, store: Store, clock: Clock) -> Sweeper:
     lookups = Lookups(store, clock)
-    endings = Endings(lookups, Cache(store, Secret("x")), Quiet(bus, lookups), load(Freshness, {}))
+    endings = Endings(lookups, Quiet(bus, lookups))
     return Sweeper(bus, lookups, endings)
 
 
@@ -406,8 +403,8 @@ async def test_an_analysis_whose_permit_was_held_too_long_waits_for_a_new_one(
     limiter = Limiter(store, monotonic=lambda: moment[0])
     reporter = Quiet(bus, lookups)
     claims = Claims(store, lookups)
-    endings = Endings(lookups, Cache(store, Secret("x")), reporter, load(Freshness, {}))
-    handlers = Analyzing(bus, lookups, reporter, NoOrders(), endings, limiter, claims)
+    endings = Endings(lookups, reporter)
+    handlers = Analyzing(reporter, NoOrders(), endings, limiter, claims)
     order = AnalysisRequested(flight=await flight(store), order="order")
     permit = Permit(limit)
     assert await limiter.acquire(permit) == 0

@@ -7,17 +7,14 @@ import msgspec
 import pytest
 
 from shared.bus import Bus
-from shared.cache import Cache
 from shared.consumer import Consumer, Delivery
 from shared.errors import BusUnavailable, StoreUnavailable
 from shared.flow.ending import Endings
-from shared.flow.freshness import Freshness
 from shared.flow.sweeper import Sweeper
 from shared.lookups import Lookups
 from shared.messages import Requested
 from shared.reporter import Reporter, event
 from shared.results import started
-from shared.settings import Secret, load
 from shared.store import Store
 from shared.tasks import end
 from shared.topology import REQUESTED, Queue
@@ -70,7 +67,7 @@ def lookups(store: Store, clock: Clock) -> Lookups:
 @pytest.fixture
 def sweeper(bus: Bus, store: Store, lookups: Lookups) -> Sweeper:
     reporter = Reporter(bus, lookups)
-    endings = Endings(lookups, Cache(store, Secret("x")), reporter, load(Freshness, {}))
+    endings = Endings(lookups, reporter)
     return Sweeper(bus, lookups, endings)
 
 

@@ -11,17 +11,14 @@ from analyzer.handlers import Handlers as Analyzer
 from cache_service.handlers import Handlers
 from cache_service.planner import Planner
 from shared.bus import Bus
-from shared.cache import Cache
 from shared.errors import BusUnavailable, StoreUnavailable
 from shared.flow.ending import Endings, failed
-from shared.flow.freshness import Freshness
 from shared.lookups import Lookups, Plan
-from shared.messages import AnalysisRequested, Analyzed, Requested, encode, now
+from shared.messages import AnalysisRequested, Requested, encode, now
 from shared.reporter import Reporter
 from shared.results import started
-from shared.settings import Secret, load
 from shared.store import Store
-from shared.topology import ANALYSIS, ANALYZED, REQUESTED, STAGE_QUEUES
+from shared.topology import ANALYSIS, REQUESTED, STAGE_QUEUES
 
 TASK = str(uuid4())
 
@@ -44,7 +41,7 @@ class Away:
 def endings(store: Store, bus: Away) -> Endings:
     lookups = Lookups(store)
     reporter = Reporter(cast("Bus", bus), lookups)
-    return Endings(lookups, Cache(store, Secret("test")), reporter, load(Freshness, {}))
+    return Endings(lookups, reporter)
 
 
 async def planned(lookups: Lookups, task: str = TASK) -> Plan:
@@ -133,9 +130,8 @@ async def test_a_result_that_cannot_be_made_ends_its_lookup_with_an_error(store:
     ending = endings(store, bus)
     plan = await planned(ending.lookups)
     analyzer = Analyzer(
-        cast("Any", None), ending.lookups, ending.reporter, cast("Any", None), ending,
-        cast("Any", None), cast("Any", None),
-    )  # fmt: skip
+        ending.reporter, cast("Any", None), ending, cast("Any", None), cast("Any", None)
+    )
     order = encode(AnalysisRequested(flight=plan.flight, order="order"))
     await analyzer.on_dead(ANALYSIS, order, "", "KeyError")
     await analyzer.on_dead(ANALYSIS, b"{", "", "not ours")
@@ -143,15 +139,6 @@ async def test_a_result_that_cannot_be_made_ends_its_lookup_with_an_error(store:
     view = await ending.lookups.view(TASK)
     assert view is not None
     assert view.status == "FAILURE"
-
-
-async def test_a_lookup_whose_completion_is_buried_ends_with_an_error(store: Store) -> None:
-    bus = Away("")
-    ending = endings(store, bus)
-    plan = await planned(ending.lookups)
-    handlers = Handlers(cast("Planner", None), ending.lookups, ending)
-    await handlers.on_dead(ANALYZED, encode(Analyzed(flight=plan.flight)), "", "KeyError")
-    assert bus.told == ["error"]
 
 
 async def test_a_good_request_that_could_not_be_planned_ends_with_an_error(store: Store) -> None:

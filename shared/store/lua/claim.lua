@@ -1,8 +1,8 @@
 -- Ask whether this order may be carried out.
 -- KEYS: flight, waiting, active, overtaken, claimants
 -- ARGV: step, order, flight id, patience, instance ('' for one that never says it lives)
--- Returns {verdict, ms the flight has left, priority, overdue order, what it was put off as last};
--- verdict is one of
+-- Returns {verdict, ms the flight has left, priority, overdue order, what it was put off as last, and,
+-- where an analysis is to be made, {kind, digest, wanted, event, …}}; verdict is one of
 --   go      do it
 --   resume  do it; this very order was begun before, and its process died or met an outage
 --   busy    another process, which lives, has this very order: ask again later
@@ -23,6 +23,8 @@
 -- order is handed out, to be published again with the highest priority.
 local key, waiting, active, overtaken, claimants = unpack(KEYS)
 local step, order, flight, patience, instance = unpack(ARGV)
+-- A write that frees comes first: with the memory full, Redis then lets the others pass.
+redis.call('ZREM', active, '')
 local time = redis.call('TIME')
 local now = time[1] * 1000 + math.floor(time[2] / 1000)
 -- The line's unit: in milliseconds, what came in this very one would seem to come yet.
@@ -83,11 +85,11 @@ elseif redis.call('EXISTS', key) == 0 or redis.call('HEXISTS', key, 'ended') == 
 elseif holder and holder ~= order and not is_abandoned(claimant) then
   -- Its message is still in the queue, unacknowledged, so this one may go, and its place in the line.
   redis.call('ZREM', waiting, flight)
-  return {'drop', 0, '0', '', ''}
+  return {'drop', 0, '0', '', '', {}}
 elseif holder == order and claimant ~= instance and lives(claimant) then
-  return {'busy', 0, '0', '', ''}
+  return {'busy', 0, '0', '', '', {}}
 elseif not holder and is_surplus() then
-  return {'drop', 0, '0', '', ''}
+  return {'drop', 0, '0', '', '', {}}
 else
   verdict = holder and 'resume' or 'go'
   redis.call('HSET', key, 'claim:' .. step, order, 'by:' .. step, instance)
@@ -99,5 +101,11 @@ redis.call('ZREM', 'consulta:put_off', step .. ':' .. flight)
 -- Nobody works on what has ended, nor on what should have: its process died.
 if verdict == 'drop' then redis.call('ZREM', active, flight) end
 redis.call('ZREMRANGEBYSCORE', active, '-inf', now)
+local about = {}
+if step == 'analysis' and (verdict == 'go' or verdict == 'resume') then
+  about = redis.call('LRANGE', key .. ':log', 0, -1)
+  local known = redis.call('HMGET', key, 'kind', 'digest', 'wanted')
+  for place = 1, 3 do table.insert(about, place, known[place] or '') end
+end
 return {verdict, math.max(0, tonumber(deadline) - now), redis.call('HGET', key, 'priority') or '0',
-  verdict == 'go' and overdue() or '', redis.call('HGET', key, 'tried:' .. step) or ''}
+  verdict == 'go' and overdue() or '', redis.call('HGET', key, 'tried:' .. step) or '', about}

@@ -31,10 +31,10 @@ if not flight or redis.call('EXISTS', 'consulta:flight:' .. flight) == 0 then
   redis.call('ZREM', 'consulta:scheduled', task)
   redis.call('HDEL', lookup, 'request')
   -- Not planned yet: it gets a flight nobody works on, for its last event to stand in.
-  local about = redis.call('HMGET', lookup, 'kind', 'digest', 'origin', 'deadline', 'keep')
+  local about = redis.call('HMGET', lookup, 'kind', 'digest', 'origin', 'deadline', 'keep', 'listeners')
   redis.call('HSET', copy, 'kind', about[1] or '', 'digest', about[2] or '', 'wanted', '',
     'left', 0, 'deadline', 0, 'priority', 0)
-  redis.call('HSET', copy .. ':askers', task, about[3] or '')
+  redis.call('HSET', copy .. ':askers', task, (about[3] or '') .. (about[6] and ' ' .. about[6] or ''))
   -- Its message may be on its way until then, and has to find that all is over.
   local left = math.max(0, math.ceil((tonumber(about[4] or now) - now) / 1000))
   redis.call('HSET', lookup, 'keep', math.max(tonumber(about[5] or 0), left + lifetime))

@@ -1,10 +1,11 @@
--- Give a lookup its flight: the one of the same subject that is under way, or a new one.
+-- Give a lookup its flight: the one of the same subject that is under way, or a new one. In the same
+-- stroke the orders of a new one stand in line, and all is read that who plans has to know.
+-- parts: line
 -- KEYS: lookup, pointer (subject -> flight)
--- ARGV: now ms (0: Redis' own clock), task, new flight, origin, tenant ('' if no gateway accepted
---       it), kind, digest, wanted, how many that are, deadline ms as the message says (0: it does
---       not), delay ms, ms from the start to the deadline, slack s, priority, ms after which orders
---       are made again, first event
--- Returns {verdict, flight, priority of the flight before, ms, deadline ms}; verdict is one of
+-- ARGV: a plan in MessagePack (shared/store/record.py)
+-- Returns {verdict, flight, priority of the flight before, ms, deadline ms, origin and listeners of the
+-- asker, the subject's cache entries flat, the flight's log, waits (us) of the orders in their order}.
+-- A verdict is one of
 --   leads (new flight), joins (somebody else's), renews (joins, and what is to be done is ordered
 --         again: by more urgent orders, or because the last ones are old and may have been lost),
 --   again (planned before), ended (nothing to do),
@@ -12,25 +13,31 @@
 --   early (it starts in so many ms), late (its time was up before it began),
 --   gone  (its time was up, and whoever accepted it saw to its end long ago)
 local lookup, pointer = KEYS[1], KEYS[2]
-local now, task, fresh, origin, tenant, kind, digest, wanted, left, due, delay, length, slack,
-  priority, renew, started = unpack(ARGV)
-now, due, delay, length = tonumber(now), tonumber(due), tonumber(delay), tonumber(length)
-if now == 0 then
-  local time = redis.call('TIME')
-  now = time[1] * 1000 + math.floor(time[2] / 1000)
-end
+local plan = cmsgpack.unpack(ARGV[1])
+local task, kind, digest = plan.task, plan.kind, plan.digest
+local time = redis.call('TIME')
+local micros = time[1] * 1000000 + time[2]
+local now = plan.now > 0 and plan.now or math.floor(micros / 1000)
 
-local about = redis.call('HMGET', lookup, 'digest', 'ended', 'flight', 'deadline')
+local about = redis.call('HMGET', lookup, 'digest', 'ended', 'flight', 'deadline', 'listeners')
 -- What was promised first holds, and no message can put it off further than a fresh one would.
-local deadline = tonumber(about[4]) or math.min(due > 0 and due or math.huge, now + delay + length)
-local lifetime = math.ceil(math.max(0, deadline - now) / 1000) + slack
+local due = plan.due > 0 and plan.due or math.huge
+local deadline = tonumber(about[4]) or math.min(due, now + plan.delay + plan.length)
+local lifetime = math.ceil(math.max(0, deadline - now) / 1000) + plan.slack
 deadline = string.format('%.0f', deadline)
+local asker = plan.origin .. (about[5] and ' ' .. about[5] or '')
 
+local entries, events, waits = {}, {}, {}
 local function answer(verdict, flight, before, ms)
-  return {verdict, flight or '', tonumber(before or 0), math.floor(ms or 0), deadline}
+  return {verdict, flight or '', tonumber(before or 0), math.floor(ms or 0), deadline, asker,
+    entries, events, waits}
 end
 local function prolong(key)
   if redis.call('TTL', key) < lifetime then redis.call('EXPIRE', key, lifetime) end
+end
+local function read_entries()
+  local version = redis.call('GET', 'consulta:version') or '1'
+  entries = redis.call('HGETALL', 'consulta:v' .. version .. ':' .. kind .. ':' .. digest)
 end
 
 if about[1] and about[1] ~= digest then return answer('other') end
@@ -42,19 +49,24 @@ if about[2] then return answer('ended') end
 local flight = about[3]
 if flight then
   -- Whoever asks again is told from now on: the process that asked before may be gone.
-  local askers = 'consulta:flight:' .. flight .. ':askers'
-  redis.call('HSET', lookup, 'origin', origin)
-  if redis.call('HEXISTS', askers, task) == 1 then redis.call('HSET', askers, task, origin) end
-  return answer('again', flight, redis.call('HGET', 'consulta:flight:' .. flight, 'priority'))
+  local key = 'consulta:flight:' .. flight
+  redis.call('HSET', lookup, 'origin', plan.origin)
+  if redis.call('HEXISTS', key .. ':askers', task) == 1 then
+    redis.call('HSET', key .. ':askers', task, asker)
+  end
+  read_entries()
+  events = redis.call('LRANGE', key .. ':log', 0, -1)
+  return answer('again', flight, redis.call('HGET', key, 'priority'))
 end
 local is_known, is_late = redis.call('EXISTS', lookup) == 1, deadline - now <= 0
-if is_late and not is_known and tenant ~= '' then return answer('gone') end
-redis.call('HSET', lookup, 'origin', origin, 'kind', kind, 'digest', digest, 'deadline', deadline)
-if tenant ~= '' then redis.call('HSET', lookup, 'tenant', tenant) end
+if is_late and not is_known and plan.tenant ~= '' then return answer('gone') end
+redis.call('HSET', lookup, 'origin', plan.origin, 'kind', kind, 'digest', digest,
+  'deadline', deadline)
+if plan.tenant ~= '' then redis.call('HSET', lookup, 'tenant', plan.tenant) end
 prolong(lookup)
 redis.call('ZADD', 'consulta:deadlines', deadline / 1000, task)
 if is_late then return answer('late') end
-local wait = deadline - length - now
+local wait = deadline - plan.length - now
 if wait > 0 then return answer('early', '', 0, wait) end
 redis.call('ZREM', 'consulta:scheduled', task)
 redis.call('HDEL', lookup, 'request')
@@ -63,24 +75,31 @@ flight = redis.call('GET', pointer)
 local verdict, before = 'joins', 0
 local key = flight and ('consulta:flight:' .. flight)
 if not flight or redis.call('EXISTS', key) == 0 or redis.call('HEXISTS', key, 'ended') == 1 then
-  verdict, flight = 'leads', fresh
+  verdict, flight = 'leads', plan.flight
   key = 'consulta:flight:' .. flight
-  redis.call('HSET', key, 'kind', kind, 'digest', digest, 'wanted', wanted, 'left', left,
-    'deadline', deadline, 'priority', priority, 'pointer', pointer, 'ordered', now)
-  redis.call('RPUSH', key .. ':log', started)
+  redis.call('HSET', key, 'kind', kind, 'digest', digest, 'wanted', plan.wanted, 'left', plan.left,
+    'deadline', deadline, 'priority', plan.priority, 'pointer', pointer, 'ordered', now)
+  redis.call('RPUSH', key .. ':log', plan.started)
   redis.call('SET', pointer, flight, 'EX', lifetime)
+  read_entries()
+  for index, place in ipairs(plan.orders) do
+    waits[index] = join_line(place.waiting, place.permits, key, flight, place.step, place.order,
+      place.windows, micros)
+  end
 else
   before = tonumber(redis.call('HGET', key, 'priority'))
   local age = now - tonumber(redis.call('HGET', key, 'ordered') or 0)
-  if tonumber(priority) > before or age >= tonumber(renew) then
+  if plan.priority > before or age >= plan.renew then
     verdict = 'renews'
-    redis.call('HSET', key, 'priority', math.max(priority, before), 'ordered', now)
+    redis.call('HSET', key, 'priority', math.max(plan.priority, before), 'ordered', now)
+    read_entries()
   end
   if tonumber(deadline) > tonumber(redis.call('HGET', key, 'deadline')) then
     redis.call('HSET', key, 'deadline', deadline)
   end
+  events = redis.call('LRANGE', key .. ':log', 0, -1)
 end
-redis.call('HSET', key .. ':askers', task, origin)
+redis.call('HSET', key .. ':askers', task, asker)
 redis.call('HSET', lookup, 'flight', flight)
 for _, name in ipairs({pointer, key, key .. ':log', key .. ':askers'}) do prolong(name) end
 return answer(verdict, flight, before, deadline - now)
