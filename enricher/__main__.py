@@ -1,28 +1,54 @@
-"""`python -m enricher <stage>`"""
+"""`python -m enricher STAGE [STAGE ...]`"""
 
 import os
 import sys
+from collections.abc import Sequence
+from typing import Final
 
-from enricher.app import build
-from enricher.settings import OPS_PORTS, Settings
+from enricher.app import build, service
+from enricher.settings import Settings, ops_port, ops_variable
 from shared.app import main, refuse
 from shared.errors import InvalidSetting
 from shared.messages import STAGES, Stage
-from shared.settings import load, port, read
+from shared.settings import load
+
+USAGE: Final = (
+    f"usage: python -m enricher STAGE [STAGE ...]  (any of {', '.join(STAGES)}, each once)"
+)
+
+
+def stages(arguments: Sequence[str]) -> tuple[Stage, ...]:
+    """The stages that a command line names, in its order.
+
+    Raises:
+        ValueError: none, one that there is not, or one twice; its text is how it is to be used.
+    """
+    named = [stage for word in arguments for stage in STAGES if stage == word]
+    if not named or len(named) != len(arguments) or len(set(named)) != len(named):
+        raise ValueError(USAGE)
+    return tuple(named)
 
 
 def run() -> None:
-    """Run the enricher of the stage that the command line names."""
-    if len(sys.argv) != 2 or sys.argv[1] not in STAGES:
-        sys.exit(f"usage: python -m enricher {'|'.join(STAGES)}")
-    stage: Stage = sys.argv[1]
+    """Run one process that does the stages the command line names."""
+    try:
+        named = stages(sys.argv[1:])
+    except ValueError as error:
+        sys.exit(str(error))
+    first = named[0]
     try:
         settings = load(Settings)
-        ops_port = read(os.environ, f"ENRICHER_{stage.upper()}_OPS_PORT", port, OPS_PORTS[stage])
+        port = ops_port(os.environ, first)
     except InvalidSetting as error:
         refuse(error)
     else:
-        main(f"enricher {stage}", ops_port, settings, lambda: build(settings, stage))
+        main(
+            service(named),
+            port,
+            settings,
+            lambda: build(settings, named),
+            variable=ops_variable(first),
+        )
 
 
 if __name__ == "__main__":

@@ -30,11 +30,19 @@ PAUSE_WITHOUT_WORD: Final = 60.0
 LONGEST_PAUSE: Final = 3600.0
 
 
-def session() -> ClientSession:
-    """The one session of a process: pooled, bounded, no cookies, no proxy from the environment."""
+def session(stages: int = 1) -> ClientSession:
+    """The one session of a process: pooled, bounded, no cookies, no proxy from the environment.
+
+    Args:
+        stages: how many share it. Each brings the connections that it would have by itself: else
+            one whose provider hangs would use up those of another that asks the same host.
+    """
     return ClientSession(
         connector=aiohttp.TCPConnector(
-            limit=400, limit_per_host=200, ttl_dns_cache=60, socket_factory=_socket
+            limit=400 * stages,
+            limit_per_host=200 * stages,
+            ttl_dns_cache=60,
+            socket_factory=_socket,
         ),
         response_class=_Response,
         cookie_jar=aiohttp.DummyCookieJar(),

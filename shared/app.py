@@ -119,6 +119,8 @@ def main(
     settings: Common,
     build: Callable[[], web.Application],
     address: Address | None = None,
+    *,
+    variable: str = "",
 ) -> None:
     """Run a service until SIGTERM or SIGINT.
 
@@ -127,10 +129,11 @@ def main(
         ops_port: where `/live`, `/ready` and `/metrics` are served.
         build: makes the application.
         address: where the application's own routes are served, if it has any.
+        variable: what sets `ops_port`, where that is not `<NAME>_OPS_PORT`.
     """
     log.configure(name, settings.log_level)
     properties.install()
-    variable = f"{name.replace(' ', '_').upper()}_OPS_PORT"
+    variable = variable or f"{name.upper()}_OPS_PORT"
     # What is imported stays, so the collector need not look at it again and again; and it need
     # not look after every 700 objects, of which a single message makes as many.
     gc.freeze()

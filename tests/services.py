@@ -14,20 +14,24 @@ from urllib.request import urlopen
 from deploy.local.environment import OPS_PORTS, for_demo
 from deploy.local.ports import free_port
 from deploy.local.servers import Urls
+from enricher.settings import ops_variable
 from shared.domain.lifetime import GRACE_S
+from shared.messages import STAGES
 from tests.arena import Arena
 
 ROOT: Final = Path(__file__).parent.parent
-COMMANDS: Final = {
+COMMANDS: Final[dict[str, list[str]]] = {
     "gateway": ["gateway"],
     "cache_service": ["cache_service"],
-    "telegram": ["enricher", "telegram"],
-    "endereco": ["enricher", "endereco"],
-    "telefone": ["enricher", "telefone"],
-    "cadastro": ["enricher", "cadastro"],
+    "enricher": ["enricher", *STAGES],
+    **{stage: ["enricher", stage] for stage in STAGES},
     "analyzer": ["analyzer"],
     "simulator": ["enricher.simulator"],
 }
+# Every service: with one process for all stages, or with one for each, which may die by itself.
+JOINED: Final = ("gateway", "cache_service", "enricher", "analyzer", "simulator")
+APART: Final = ("gateway", "cache_service", *STAGES, "analyzer", "simulator")
+_VARIABLES: Final = OPS_PORTS | {stage: ops_variable(stage) for stage in STAGES}
 # Tests of something else than limits are not to wait for them.
 UNLIMITED: Final = {
     f"RATE_{queue}": "off" for queue in ("TELEGRAM", "ENDERECO", "TELEFONE", "CADASTRO", "ANALYSIS")
@@ -50,8 +54,8 @@ class Services:
         self._processes: dict[str, subprocess.Popen[bytes]] = {}
 
     def start(self, *names: str, **extra: str) -> None:
-        """Start these services, or all of them, and wait until each is ready."""
-        names = names or tuple(COMMANDS)
+        """Start these services, or all of them (`JOINED`), and wait until each is ready."""
+        names = names or JOINED
         for name in names:
             self._spawn(name, extra)
         for name in names:
@@ -91,9 +95,10 @@ class Services:
     def _spawn(self, name: str, extra: Mapping[str, str]) -> None:
         kind = name.split(".", maxsplit=1)[0]
         env = {**self.env, **extra}
-        if kind in OPS_PORTS:
-            self._ports[name] = int(env[OPS_PORTS[kind]]) if kind == name else free_port()
-            env[OPS_PORTS[kind]] = str(self._ports[name])
+        if kind in _VARIABLES:
+            if name not in self._ports:
+                self._ports[name] = free_port()
+            env[_VARIABLES[kind]] = str(self._ports[name])
         with (self._folder / f"{name}.log").open("ab") as log:
             self._processes[name] = subprocess.Popen(
                 [sys.executable, "-m", *COMMANDS[kind]], cwd=ROOT, env=env, stderr=log, stdout=log

@@ -15,13 +15,12 @@ from deploy.local.private_files import kept_secret, write_private
 from deploy.local.servers import Urls
 from enricher.providers import registry
 
+# Of the services of the Procfile.
 OPS_PORTS = {
     "gateway": "GATEWAY_OPS_PORT",
     "cache_service": "CACHE_SERVICE_OPS_PORT",
-    "telegram": "ENRICHER_TELEGRAM_OPS_PORT",
-    "endereco": "ENRICHER_ENDERECO_OPS_PORT",
-    "telefone": "ENRICHER_TELEFONE_OPS_PORT",
-    "cadastro": "ENRICHER_CADASTRO_OPS_PORT",
+    # The first stage it names.
+    "enricher": "ENRICHER_TELEGRAM_OPS_PORT",
     "analyzer": "ANALYZER_OPS_PORT",
 }
 # What opens a simulated provider. Of the form Serpro asks for; to the others it is as good as any.

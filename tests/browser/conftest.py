@@ -10,7 +10,6 @@ import pytest
 import pytest_asyncio
 from playwright.async_api import Browser, ConsoleMessage, Error, async_playwright, expect
 
-from shared.messages import STAGES
 from tests.arena import Arenas
 from tests.browser.console import PATIENCE_MS, Console
 from tests.services import Services
@@ -90,11 +89,10 @@ async def _close_circuits(services: Services) -> None:
         for name in opened:
             async with http.put(f"/api/circuitos/{name}", json={"estado": "FECHADO"}) as answer:
                 assert answer.status == 200, await answer.text()
-        for stage in STAGES if opened else ():
-            # Heard of with the next second.
-            async with asyncio.timeout(PATIENCE_MS / 1000):
-                while not await _all_closed(http, services.ops(stage, "/metrics")):
-                    await asyncio.sleep(0.1)
+        # Heard of with the next second.
+        async with asyncio.timeout(PATIENCE_MS / 1000):
+            while opened and not await _all_closed(http, services.ops("enricher", "/metrics")):
+                await asyncio.sleep(0.1)
 
 
 async def _all_closed(http: aiohttp.ClientSession, metrics: str) -> bool:

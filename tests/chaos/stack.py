@@ -19,11 +19,9 @@ from shared.limits import BIRTH, Limit
 from shared.topology import QUEUES, UNROUTABLE
 from tests.arena import RABBITMQCTL, Arena
 from tests.chaos.load import LOOKUPS
-from tests.services import Services
+from tests.services import APART, Services
 
-SERVICES: Final = (
-    "gateway", "cache_service", "telegram", "endereco", "telefone", "cadastro", "analyzer",
-)  # fmt: skip
+SERVICES: Final = tuple(name for name in APART if name != "simulator")
 SERVERS: Final = ("redis", "rabbitmq")
 # One limit binds, so that there are calls to exceed it and orders that stand in a queue. The others
 # are too wide to slow a load down, so that limited queues are taken from as they are in
@@ -57,7 +55,7 @@ class Stack:
         try:
             self._rabbit.start()
             self.redis.start()
-            self.services.start()
+            self.services.start(*APART)
         except BaseException:
             self.stop()
             raise

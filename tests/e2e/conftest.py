@@ -12,19 +12,25 @@ from redis.asyncio import Redis
 
 from tests.arena import Arenas
 from tests.queue.provider_log import Call, calls_of
-from tests.services import COMMANDS, Services
+from tests.services import JOINED, Services
 
 PATIENCE = 60
 
 
 @pytest.fixture(scope="module")
-def services(arenas: Arenas, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Services]:
-    """Every service, without rate limits, on providers that answer at once."""
+def services(
+    request: pytest.FixtureRequest, arenas: Arenas, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Services]:
+    """Every service, without rate limits, on providers that answer at once.
+
+    A module that names its `SERVICES` has those.
+    """
+    names = getattr(request.module, "SERVICES", JOINED)
     services = Services(arenas.new(), tmp_path_factory.mktemp("logs"))
     try:
         # First, since each enricher looks only once in minutes whether its providers are there.
         services.start("simulator")
-        services.start(*(name for name in COMMANDS if name != "simulator"))
+        services.start(*(name for name in names if name != "simulator"))
         yield services
     finally:
         services.stop()

@@ -35,8 +35,8 @@ async def until(api: Api, name: str, **expected: Any) -> dict[str, Any]:
 
 
 async def opened(services: Services, api: Api) -> set[str]:
-    """The providers that the enricher of addresses does not call, by its own metrics."""
-    async with api.http.get(services.ops("endereco", "/metrics")) as answer:
+    """The providers that the enricher does not call, by its own metrics."""
+    async with api.http.get(services.ops("enricher", "/metrics")) as answer:
         text = await answer.text()
     return set(re.findall(r'^consulta_breaker_state\{provider="(\w+)"\} 2\.0$', text, re.MULTILINE))
 
@@ -68,7 +68,7 @@ async def test_an_outage_is_seen_in_the_api_and_in_the_metrics(
     assert about["reabre_em"].endswith("Z")
     assert about["replicas"] == 1
     assert not about["forcado"]
-    async with api.http.get(services.ops("endereco", "/metrics")) as answer:
+    async with api.http.get(services.ops("enricher", "/metrics")) as answer:
         text = await answer.text()
     assert 'consulta_breaker_transitions_total{provider="opencep",to="ABERTO"}' in text
     assert 'consulta_breaker_state{provider="opencep"}' in text

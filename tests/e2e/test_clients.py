@@ -16,7 +16,7 @@ from consulta.http import HttpClient
 from consulta.options import Item
 from shared.domain.answers import Accepted, Done
 from shared.errors import InvalidInput
-from shared.messages import STAGES, Event
+from shared.messages import Event
 from tests.e2e.conftest import PATIENCE, Api
 from tests.e2e.lossy import LossyWay
 from tests.queue.provider_log import made_twice
@@ -110,7 +110,7 @@ async def test_the_calls_for_operators(api: Api, client: HttpClient) -> None:
     queues = await client.queues()
     # One that another test killed counts for some seconds still, so how many there are is not said.
     assert set(queues.services) == {
-        "gateway", "cache_service", "analyzer", *(f"enricher {stage}" for stage in STAGES),
+        "gateway", "cache_service", "analyzer", "enricher telegram+endereco+telefone+cadastro",
     }  # fmt: skip
     assert queues.workers == sum(queues.services.values())
     assert queues.queues["stage.endereco"].limit == "off"

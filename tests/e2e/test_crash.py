@@ -1,13 +1,16 @@
 """A service that is killed costs time, never a lookup."""
 
 import asyncio
-from typing import Any
+from typing import Any, Final
 
 import pytest
 
 from tests.e2e.conftest import Api, events_of, types
-from tests.services import Services
+from tests.services import APART, Services
 from tests.subjects import cpfs
+
+# Each stage may die by itself.
+SERVICES: Final = APART
 
 
 async def finished(api: Api, task_id: str) -> list[dict[str, Any]]:

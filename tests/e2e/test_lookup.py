@@ -286,7 +286,7 @@ async def test_every_service_answers_on_its_ops_port(services: Services, api: Ap
     await api.stream(CPF)
     await api.stream(CPF)
     seen = {}
-    for name in ("gateway", "cache_service", "telegram", "endereco", "telefone", "analyzer"):
+    for name in ("gateway", "cache_service", "enricher", "analyzer"):
         for path in ("/live", "/ready"):
             async with api.http.get(services.ops(name, path)) as answer:
                 assert answer.status == 200
@@ -297,7 +297,7 @@ async def test_every_service_answers_on_its_ops_port(services: Services, api: Ap
     assert 'consulta_lookups_total{kind="cpf",outcome="completo"}' in seen["cache_service"]
     assert (
         'consulta_stage_total{outcome="ok",provider="telegram",stage="telegram"}'
-        in seen["telegram"]
+        in seen["enricher"]
     )
     for text in seen.values():
         assert "11144477735" not in text
@@ -306,7 +306,7 @@ async def test_every_service_answers_on_its_ops_port(services: Services, api: Ap
 async def test_no_log_line_holds_an_identifier(services: Services, api: Api) -> None:
     await api.stream(CPF)
     await api.json("POST", "/api/consultas", {"identificador": "111.444.777-36"})
-    for name in ("gateway", "cache_service", "telegram", "endereco", "telefone", "analyzer"):
+    for name in ("gateway", "cache_service", "enricher", "analyzer"):
         log = services.log(name)
         assert "11144477735" not in log
         assert "111.444.777" not in log

@@ -58,8 +58,8 @@ async def test_the_queues_tell_what_they_hold(api: Api) -> None:
             if seen["tasks_agendadas"] > before["tasks_agendadas"]:
                 break
     assert status == 200
-    assert seen["workers"] == 7
-    assert seen["servicos"]["enricher endereco"] == 1
+    assert seen["workers"] == 4
+    assert seen["servicos"]["enricher telegram+endereco+telefone+cadastro"] == 1
     assert set(seen["filas"]["stage.endereco"]) == {
         "prontas", "mortas", "ativas", "esperando", "idade_s", "limite", "permissoes",
     }  # fmt: skip

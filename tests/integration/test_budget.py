@@ -119,7 +119,7 @@ async def house(
         env = services.env
         apps = [
             cache_service.app.build(load(CacheSettings, env)),
-            *(enricher.app.build(load(EnricherSettings, env), stage) for stage in STAGES),
+            enricher.app.build(load(EnricherSettings, env), STAGES),
             analyzer.app.build(load(AnalyzerSettings, env)),
             gateway.app.build(load(GatewaySettings, env), None),
         ]

@@ -123,9 +123,9 @@ def runner(tmp_path: Path) -> Iterator[Runner]:
 
 def test_a_service_that_dies_is_named_and_brings_the_others_down(runner: Runner) -> None:
     eventually(lambda: runner.says("The console:"))
-    os.kill(runner.pid_of("ENRICHER_TELEFONE_OPS_PORT"), signal.SIGKILL)
+    os.kill(runner.pid_of("ENRICHER_TELEGRAM_OPS_PORT"), signal.SIGKILL)
     assert runner.process.wait(20) == 1
-    assert runner.says("telefone was ended by SIGKILL")
+    assert runner.says("enricher was ended by SIGKILL")
     assert processes_of(runner.folder) == []
 
 

@@ -108,7 +108,9 @@ async def test_a_service_s_loops_are_kept_and_say_goodbye_at_its_end(
     builds: dict[str, Any] = {
         "gateway": lambda: _gateway(arena, keyring),
         "cache_service": lambda: cache_service.app.build(load(CacheSettings, env)),
-        "enricher": lambda: enricher.app.build(load(EnricherSettings, env), "endereco"),
+        "enricher": lambda: enricher.app.build(
+            load(EnricherSettings, env), ("endereco", "cadastro")
+        ),
         "analyzer": lambda: analyzer.app.build(load(AnalyzerSettings, env)),
     }
     app = builds[name]()

@@ -24,7 +24,7 @@ def took(events: list[Told]) -> float:
 
 
 async def test_a_provider_that_hangs_costs_its_own_stage_only(arena: Arena, stands: Stands) -> None:
-    stand = await stands.up(arena, "telegram", "endereco", "telefone", "analyzer")
+    stand = await stands.up(arena, "enricher", "analyzer")
     await stand.providers.set("bridge_endereco", fault="hang")
     task = await stand.asker.ask(PERSON, "cpf", prazo=5)
     events = await stand.asker.ended(task)

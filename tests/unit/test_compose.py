@@ -24,15 +24,15 @@ from deploy.local.environment import OPS_PORTS
 from enricher.providers import registry
 from shared.errors import InvalidSetting
 from shared.keys import Keys, add
+from shared.messages import STAGES
 from shared.settings import Common, load, port, read
 
 ROOT: Final = Path(__file__).resolve().parents[2]
 COMPOSE: Final = ROOT / "deploy" / "compose.yaml"
-ENRICHERS: Final = ("telegram", "endereco", "telefone", "cadastro")
 SETTINGS: Final[dict[str, type[Common]]] = {
     "gateway": gateway.settings.Settings,
     "cache_service": cache_service.settings.Settings,
-    **dict.fromkeys(ENRICHERS, enricher.settings.Settings),
+    **dict.fromkeys(STAGES, enricher.settings.Settings),
     "analyzer": analyzer.settings.Settings,
 }
 # A container has one gateway, so none to share its port with.
@@ -40,7 +40,7 @@ POINTLESS: Final = {"GATEWAY_SHARE_PORT"}
 # What the file itself decides, whatever the environment says.
 FIXED: Final = {
     "AMQP_URL", "REDIS_URL", "GATEWAY_HOST", "GATEWAY_PORT", "API_KEYS_FILE", "OPS_HOST",
-    *OPS_PORTS.values(),
+    *OPS_PORTS.values(), *map(enricher.settings.ops_variable, STAGES),
 }  # fmt: skip
 FILLED: Final = {
     "RABBITMQ_PASSWORD": "rabbit", "REDIS_PASSWORD": "hare", "CACHE_SECRET": secrets.token_hex(32),
@@ -131,9 +131,11 @@ def test_every_service_accepts_what_it_is_told(service: str, tmp_path: Path) -> 
         keys.parent.mkdir(parents=True)
         add(keys, "acme", ["consultar"], "off", 1)
         assert Keys(keys).all()
-    ops = {"gateway", "cache_service", "analyzer"}
-    name = f"{service if service in ops else f'enricher_{service}'}_ops_port".upper()
-    assert read(environ, name, port, "0") == 9100
+    if isinstance(settings, enricher.settings.Settings):
+        # Whichever its command names first, alone or with others.
+        assert {enricher.settings.ops_port(environ, stage) for stage in STAGES} == {9100}
+    else:
+        assert read(environ, f"{service.upper()}_OPS_PORT", port, "0") == 9100
 
 
 @pytest.mark.parametrize("service", SETTINGS)
@@ -152,13 +154,13 @@ def test_a_value_that_is_set_is_the_one_that_is_told(service: str) -> None:
     }
 
 
-@pytest.mark.parametrize("service", ENRICHERS)
+@pytest.mark.parametrize("service", STAGES)
 def test_what_is_said_of_a_provider_reaches_the_enrichers(service: str) -> None:
     environ = services()[service]["environment"]
     assert {name for name in environ if name.startswith("PROVIDER_")} == of_providers()
 
 
-@pytest.mark.parametrize("service", ENRICHERS)
+@pytest.mark.parametrize("service", STAGES)
 async def test_the_simulated_providers_are_accepted(service: str, http: ClientSession) -> None:
     environ = told(service, environment(".env.example", "deploy/simulator.env", **FILLED))
     for provider in registry.build(environ, http).values():
