@@ -88,8 +88,8 @@ async def _ordered(stand: Stand, subjects: Sequence[str]) -> None:
 async def order(stand: Stand, subjects: Sequence[str], seconds: int) -> None:
     """Ask for these lookups, thousands at a time, without following them."""
     async with session() as http:
-        for place in range(0, len(subjects), 5000):
-            some = subjects[place : place + 5000]
+        for place in range(0, len(subjects), 2000):
+            some = subjects[place : place + 2000]
             items = [{"identificador": cpf, "tipo": "cpf", "prazo": seconds} for cpf in some]
             async with http.post(f"{stand.services.gateway}{_PATH}/lote", json=items) as answer:
                 told = await answer.json()

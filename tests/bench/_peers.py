@@ -4,13 +4,14 @@ The modules of the peers are imported late: they take their addresses from the e
 those of a worker do, and are not there where only the tests' packages are installed.
 """
 
+import asyncio
 import importlib
 import os
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractContextManager, contextmanager
-from typing import Any
+from typing import Any, Final
 
 import uvloop
 
@@ -22,6 +23,8 @@ from tests.services import PRODUCT
 # Looks all of them up, and says how long it took.
 LookUp = Callable[[Sequence[str]], Timed]
 Peer = Callable[[], AbstractContextManager[LookUp]]
+# One for all its turns: its pool of connections stays with the loop that it was first used in.
+_taskiq_loop: Final = asyncio.Runner(loop_factory=uvloop.new_event_loop)
 
 
 @contextmanager
@@ -52,15 +55,11 @@ def taskiq(stand: Stand) -> Iterator[LookUp]:
     worker = ["taskiq", "worker", "tests.bench._taskiq:broker", "--workers", "2"]
     with stand.helper("taskiq", [*worker, "--log-level", "WARNING"], **settings):
         module = _imported("tests.bench._taskiq", settings)
-
-        async def look_up(cpfs: Sequence[str]) -> Timed:
-            await module.broker.startup()
-            try:
-                return await paced(module.look_up, cpfs, AT_ONCE)
-            finally:
-                await module.broker.shutdown()
-
-        yield lambda cpfs: uvloop.run(look_up(cpfs))
+        _taskiq_loop.run(module.broker.startup())
+        try:
+            yield lambda cpfs: _taskiq_loop.run(paced(module.look_up, cpfs, AT_ONCE))
+        finally:
+            _taskiq_loop.run(module.broker.shutdown())
 
 
 def best(peers: Mapping[str, Peer], times: int, number: int) -> dict[str, Timed]:

@@ -27,7 +27,7 @@ def draw(points: Sequence[Point], path: Path) -> None:
     ):
         lower.plot(at_once, values, marker="o", color=color, label=label)
     lower.set_ylabel("ms to the end")
-    lower.set_ylim(bottom=0)
+    lower.set_yscale("log")
     lower.legend()
     lower.set_xlabel("lookups at once, all of which miss")
     lower.set_xscale("log", base=2)

@@ -16,7 +16,7 @@ from taskiq_redis import RedisAsyncResultBackend
 
 from tests.bench import _work
 
-CHECK_S: Final = 0.02
+CHECK_S: Final = 0.05
 
 results: Any = RedisAsyncResultBackend(os.environ["REDIS_URL"], result_ex_time=3600)
 broker = AioPikaBroker(os.environ["AMQP_URL"], qos=100).with_result_backend(results)

@@ -22,7 +22,7 @@ def measure() -> Measured:
         uvloop.run(looked_up(gateway, people(size(400, 64)), 64))
         for turn in range(TIMES):
             for at_once in LOADS[:: -1 if turn % 2 else 1]:
-                number = max(at_once * size(12, 2), size(150, 16))
+                number = max(at_once * size(12, 1), size(150, 16))
                 timed = uvloop.run(looked_up(gateway, people(number), at_once))
                 if at_once not in found or timed.per_s > found[at_once].per_s:
                     found[at_once] = timed
