@@ -85,7 +85,8 @@ async def _grown(stand: Stand, numbers: Sequence[int]) -> dict[int, Cost]:
                 await _planned(stand)
                 rounds.append(await _drained(stand, completed))
             found[number] = _median(rounds)
-            print(f"  {number} queued: {found[number]}", flush=True)
+            cost = found[number]
+            print(f"  {number} queued: {cost.cpu_ms:.1f} ms, {cost.took_ms:.1f} ms", flush=True)
     return found
 
 
