@@ -9,7 +9,7 @@ PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check --no-inp
 INSTALL := PYTHON="$(PYTHON)" sh deploy/local/install.sh
 
 .DEFAULT_GOAL := help
-.PHONY: help demo run test chaos bench lint lock clean servers private-servers browser
+.PHONY: help demo run test chaos bench lint lock clean servers private-servers browser wrk
 
 help: ## show this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-7s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -29,7 +29,8 @@ chaos: $(VENV)/.dev private-servers ## every fault in turn, three times, under u
 	CHAOS_LOOKUPS=$(or $(CHAOS_LOOKUPS),2000) CHAOS_ROUNDS=$(or $(CHAOS_ROUNDS),3) \
 		$(BIN)/python -m pytest tests/chaos
 
-bench: $(VENV)/.dev private-servers ## the benchmarks, each a ratio against a yardstick of the same run
+# A whole run takes about an hour. BENCH_QUICK=1 makes it a few minutes, whose figures mean nothing.
+bench: $(VENV)/.bench private-servers wrk ## the benchmarks, each a ratio against a yardstick of the same run
 	@$(BIN)/python -m tests.bench
 
 lint: $(VENV)/.dev ## linters, types and the import contracts
@@ -47,6 +48,9 @@ lock: $(VENV)/.dev ## resolve the dependencies of pyproject.toml anew (needs uv)
 	$(UV) pip compile --quiet --upgrade --universal --generate-hashes --no-emit-index-url --no-header \
 		--python-version 3.11 --extra local --extra dev --constraint requirements.lock \
 		--output-file requirements-dev.lock pyproject.toml
+	$(UV) pip compile --quiet --upgrade --universal --generate-hashes --no-emit-index-url --no-header \
+		--python-version 3.11 --extra local --extra dev --extra bench \
+		--constraint requirements-dev.lock --output-file requirements-bench.lock pyproject.toml
 
 clean: ## remove the virtual environment, the local data and the caches
 	rm -rf $(VENV) .run .mypy_cache .pytest_cache .ruff_cache .hypothesis .import_linter_cache
@@ -59,6 +63,9 @@ private-servers:
 
 browser:
 	@$(INSTALL) chromium
+
+wrk:
+	@$(INSTALL) wrk
 
 $(VENV)/.created:
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { \
@@ -74,6 +81,10 @@ $(VENV)/.local: requirements.lock | $(VENV)/.created
 $(VENV)/.dev: requirements-dev.lock | $(VENV)/.created
 	$(PIP) -r requirements-dev.lock
 	@touch $@ $(VENV)/.local
+
+$(VENV)/.bench: requirements-bench.lock | $(VENV)/.created
+	$(PIP) -r requirements-bench.lock
+	@touch $@ $(VENV)/.dev $(VENV)/.local
 
 $(NODE)/.installed: tests/gateway/node/package-lock.json
 	@$(INSTALL) node

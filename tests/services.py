@@ -32,6 +32,9 @@ COMMANDS: Final[dict[str, list[str]]] = {
 JOINED: Final = ("gateway", "cache_service", "enricher", "analyzer", "simulator")
 APART: Final = ("gateway", "cache_service", *STAGES, "analyzer", "simulator")
 _VARIABLES: Final = OPS_PORTS | {stage: ops_variable(stage) for stage in STAGES}
+# Of the joined ones: what asks the providers, and what is no simulator.
+ENRICHERS: Final = ("enricher",)
+PRODUCT: Final = tuple(name for name in JOINED if name != "simulator")
 # Tests of something else than limits are not to wait for them.
 UNLIMITED: Final = {
     f"RATE_{queue}": "off" for queue in ("TELEGRAM", "ENDERECO", "TELEFONE", "CADASTRO", "ANALYSIS")
@@ -67,19 +70,19 @@ class Services:
         process.send_signal(number)
         process.wait(GRACE_S)
 
-    def stop(self) -> None:
-        """End all of them, and complain of one that does not end in good order."""
-        for process in self._processes.values():
+    def stop(self, *names: str) -> None:
+        """End these, or all of them, and complain of one that does not end in good order."""
+        ending = {name: self._processes.pop(name) for name in names or self.pids}
+        for process in ending.values():
             process.terminate()
         try:
-            codes = {name: process.wait(GRACE_S) for name, process in self._processes.items()}
+            codes = {name: process.wait(GRACE_S) for name, process in ending.items()}
             for name, code in codes.items():
                 assert code == 0, f"{name} ended with {code}:\n{self.log(name)[-2000:]}"
         finally:
-            for process in self._processes.values():
+            for process in ending.values():
                 process.kill()
                 process.wait()
-            self._processes.clear()
 
     def ops(self, name: str, path: str) -> str:
         """An address on a service's ops port."""
@@ -91,6 +94,11 @@ class Services:
 
     def pid(self, name: str) -> int:
         return self._processes[name].pid
+
+    @property
+    def pids(self) -> dict[str, int]:
+        """Process ids of those that were started and not ended, by name."""
+        return {name: process.pid for name, process in self._processes.items()}
 
     def _spawn(self, name: str, extra: Mapping[str, str]) -> None:
         kind = name.split(".", maxsplit=1)[0]

@@ -1,6 +1,6 @@
 #!/bin/sh
-# Install what is missing of: venv, rabbitmq, redis, chromium, node (the arguments), on Debian and
-# Ubuntu.
+# Install what is missing of: venv, rabbitmq, redis, chromium, node, wrk (the arguments), on Debian
+# and Ubuntu.
 # A server that AMQP_URL or REDIS_URL names, in the environment or in .env, is not needed here,
 # unless --private is the first argument: tests never use one that is somebody else's.
 set -eu
@@ -20,6 +20,7 @@ present() {
     redis) given REDIS_URL || command -v redis-server >/dev/null ;;
     chromium) command -v chromium || command -v chromium-browser || command -v google-chrome ;;
     node) command -v node && command -v npm ;;
+    wrk) command -v wrk ;;
     esac >/dev/null
 }
 
@@ -29,6 +30,7 @@ package() {
     rabbitmq) echo rabbitmq-server ;;
     redis) echo redis-server ;;
     node) echo nodejs npm ;;
+    wrk) echo wrk ;;
     # Ubuntu has it under its older name.
     chromium) apt-cache show chromium >/dev/null 2>&1 && echo chromium || echo chromium-browser ;;
     esac

@@ -79,6 +79,11 @@ class _Server:
     def __exit__(self, *_: object) -> None:
         self.stop()
 
+    @property
+    def pid(self) -> int | None:
+        """Process id of the server itself, while it runs."""
+        raise NotImplementedError
+
     def _launch(self) -> None:
         raise NotImplementedError
 
@@ -147,6 +152,10 @@ class PrivateRabbit(_Server):
             "RUNNING_UNDER_SYSTEMD": "true",
         }
 
+    @property
+    def pid(self) -> int | None:
+        return self._broker.pid
+
     def kill(self) -> None:
         """SIGKILL the broker, as a crash would end it; ``start()`` brings it back."""
         self._broker.stop(signal.SIGKILL)
@@ -192,6 +201,10 @@ class PrivateRedis(_Server):
     def url(self) -> str:
         """The Redis address, password included."""
         return f"redis://:{self.password}@127.0.0.1:{self.port}/0"
+
+    @property
+    def pid(self) -> int | None:
+        return self._redis.pid
 
     def kill(self) -> None:
         """SIGKILL it, as a crash would end it; ``start()`` brings it back."""
