@@ -15,6 +15,7 @@ from shared.topology import REQUESTED, Queue
 
 log = logging.getLogger(__name__)
 
+REFUSAL_S: Final = 30.0
 _ORIGIN: Final = re.compile(rb'"origem"\s*:\s*"([A-Za-z0-9_.-]{1,160})"')
 
 
@@ -55,5 +56,6 @@ class Handlers:
         view = await self.lookups.view(task)
         if view is not None and "digest" in view.lookup and "alone" not in view.lookup:
             return  # a bad copy of a request that was good
-        await self.lookups.accept(task, 0, origin=origin.group(1).decode())
+        # Longer than it takes to say so: else whoever sweeps would say something else first.
+        await self.lookups.accept(task, REFUSAL_S, origin=origin.group(1).decode())
         await self.endings.refuse(task, "pedido_invalido", reason)

@@ -10,17 +10,17 @@ from collections.abc import Awaitable, Callable
 from typing import Final, Protocol
 from uuid import uuid4
 
-from aio_pika import DeliveryMode, Message
 from aio_pika.abc import AbstractChannel, AbstractIncomingMessage, HeadersType
 from aio_pika.exceptions import PublishError
 from msgspec import Struct
+from pamqp.commands import Basic
 
 from shared.confirms import Confirms
 from shared.courier import Courier, News, hear
 from shared.domain.trace import TRACE, carried
 from shared.errors import BusRefused, BusUnavailable
 from shared.inspector import Inspector
-from shared.link import Link, Setup, settle
+from shared.link import Link, Setup, publish, settle
 from shared.messages import encode
 from shared.refusals import Door, is_lost, reason
 from shared.tasks import is_cancelled
@@ -29,6 +29,7 @@ from shared.topology import EVENTS, LOOKUPS, Queue, declare, delay_route
 log = logging.getLogger(__name__)
 
 CONFIRM_TIMEOUT: Final = 10.0
+_PERSISTENT: Final = 2
 # Events a listener may have waiting at the broker; the oldest go first.
 MAX_BACKLOG: Final = 100_000
 # Seconds from one declaration after a message came back to the next.
@@ -235,19 +236,17 @@ class Bus:
             BusRefused: and it never will be.
         """
         channel = await self._publisher.channel(timeout)
-        message = Message(
-            body,
+        properties = Basic.Properties(
             content_type="application/json",
-            delivery_mode=DeliveryMode.PERSISTENT,
+            delivery_mode=_PERSISTENT,
             priority=priority,
             # Returns are matched by it, so each attempt needs one of its own.
             message_id=uuid4().hex,
             headers={**({TRACE: trace} if (trace := carried()) else {}), **(headers or {})},
         )
         try:
-            target = await channel.get_exchange(exchange, ensure=False)
             async with self._confirms.awaited(timeout):
-                await target.publish(message, key, mandatory=mandatory)
+                await publish(channel, exchange, key, body, properties, mandatory=mandatory)
         except (Exception, asyncio.CancelledError) as error:
             # A connection that ends cancels what waits on it, though nobody wants it cancelled.
             if is_cancelled() or not is_lost(error, channel):

@@ -21,7 +21,7 @@ from shared.bus import Bus
 from shared.domain.lifetime import DRAIN_S
 from shared.domain.trace import TRACE, carrying
 from shared.errors import Unavailable, Undecodable
-from shared.link import LONGEST_PAUSE, answer, has_channel, settle
+from shared.link import LONGEST_PAUSE, acknowledge, answer, has_channel, settle
 from shared.messages import decode, now
 from shared.tasks import end, is_cancelled
 from shared.topology import DEAD, MAX_PRIORITY, Queue, declare_queue, delay_route
@@ -85,7 +85,7 @@ class Disposal:
             with carrying(incoming.headers.get(TRACE)):
                 done = await self._all_steps(incoming)
             if done:
-                await answer(incoming, incoming.ack)
+                await answer(incoming, partial(acknowledge, incoming))
         except Exception:
             log.exception("a message could not be disposed of", extra={"queue": self._queue.name})
             await asyncio.sleep(LONGEST_PAUSE)

@@ -20,7 +20,7 @@ from aiormq.abc import DeliveredMessage
 from msgspec import Struct
 from pamqp.commands import Basic
 
-from shared.link import Link
+from shared.link import Link, publish
 from shared.tasks import is_cancelled
 
 log = logging.getLogger(__name__)
@@ -83,15 +83,12 @@ class Courier:
 
     async def _publish(self, waiting: dict[str, list[News]]) -> None:
         try:
-            channel = await (await self._link.channel()).get_underlay_channel()
+            channel = await self._link.channel()
             for listener, pieces in waiting.items():
                 for start in range(0, len(pieces), MOST):
-                    await channel.basic_publish(
-                        _encoder.encode(pieces[start : start + MOST]),
-                        routing_key=_queue(listener),
-                        properties=Basic.Properties(delivery_mode=_TRANSIENT),
-                        mandatory=False,
-                    )
+                    body = _encoder.encode(pieces[start : start + MOST])
+                    properties = Basic.Properties(delivery_mode=_TRANSIENT)
+                    await publish(channel, "", _queue(listener), body, properties)
         except (Exception, asyncio.CancelledError) as error:
             if is_cancelled():
                 raise

@@ -13,9 +13,11 @@ from collections.abc import Awaitable, Callable
 from typing import Final
 
 import aio_pika
+import aiormq
 from aio_pika.abc import AbstractChannel, AbstractConnection, AbstractIncomingMessage
 from aio_pika.exceptions import ChannelInvalidStateError
 from aiormq.exceptions import AMQPChannelError, ChannelAccessRefused
+from pamqp.commands import Basic
 
 from shared.errors import BusRefused, BusUnavailable
 from shared.refusals import AWAY, Door, reason, refusal
@@ -224,6 +226,42 @@ def has_channel(incoming: AbstractIncomingMessage) -> bool:
         return not incoming.channel.is_closed
     except ChannelInvalidStateError:
         return False
+
+
+async def publish(
+    channel: AbstractChannel,
+    exchange: str,
+    key: str,
+    body: bytes,
+    properties: Basic.Properties,
+    *,
+    mandatory: bool = False,
+) -> None:
+    """Publish a message, and wait for its confirm where the channel knows confirms.
+
+    By aiormq itself: aio-pika's own way waits, with all others of its channel behind it, until each
+    message has gone to the socket, which a confirm says better.
+    """
+    underlay = await channel.get_underlay_channel()
+    assert isinstance(underlay, aiormq.Channel)  # noqa: S101 - which can do without that wait
+    await underlay.basic_publish(
+        body,
+        exchange=exchange,
+        routing_key=key,
+        properties=properties,
+        mandatory=mandatory,
+        wait=False,
+    )
+
+
+async def acknowledge(incoming: AbstractIncomingMessage) -> None:
+    """Ack a message, with others of this turn of the loop.
+
+    Whether it went to the socket nobody need know: a connection that takes it no more gives the
+    message to the next consumer.
+    """
+    if incoming.delivery_tag is not None:
+        await incoming.channel.basic_ack(incoming.delivery_tag, wait=False)
 
 
 async def answer(incoming: AbstractIncomingMessage, how: Callable[[], Awaitable[object]]) -> None:

@@ -294,7 +294,7 @@ async def test_every_service_answers_on_its_ops_port(services: Services, api: Ap
             seen[name] = await answer.text()
     assert 'consulta_cache_requests_total{kind="cpf",result="hit"}' in seen["gateway"]
     assert 'consulta_sse_events_total{event="completo"}' in seen["gateway"]
-    assert 'consulta_lookups_total{kind="cpf",outcome="completo"}' in seen["cache_service"]
+    assert 'consulta_lookups_total{kind="cpf",outcome="completo"}' in seen["analyzer"]
     assert (
         'consulta_stage_total{outcome="ok",provider="telegram",stage="telegram"}'
         in seen["enricher"]

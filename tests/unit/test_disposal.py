@@ -41,6 +41,7 @@ class Scripted:
 class FakeChannel:
     def __init__(self) -> None:
         self.is_closed = False
+        self.basic_ack = Scripted()
 
     async def close(self) -> None:
         self.is_closed = True
@@ -59,10 +60,12 @@ class FakeBus:
 class FakeIncoming:
     body = b'{"text":"x"}'
     priority = 5
+    delivery_tag = 1
 
     def __init__(self, headers: dict[str, Any], *failures: BaseException) -> None:
         self.headers, self._channel = headers, FakeChannel()
-        self.ack, self.nack = Scripted(*failures), Scripted()
+        self.ack = self._channel.basic_ack = Scripted(*failures)
+        self.nack = Scripted()
 
     @property
     def channel(self) -> FakeChannel:
