@@ -4,6 +4,7 @@
 """
 
 import asyncio
+import re
 from collections.abc import AsyncIterator, Iterator
 from contextlib import AsyncExitStack
 from pathlib import Path
@@ -16,7 +17,7 @@ from redis.exceptions import OutOfMemoryError
 from deploy.local.servers import PrivateRedis
 from tests.arena import Arenas
 from tests.e2e.conftest import Api, events_of
-from tests.services import Services
+from tests.services import ROOT, Services
 from tests.subjects import cpfs
 
 FULL = 64 * 1024 * 1024
@@ -84,10 +85,24 @@ async def test_what_was_accepted_ends_and_what_is_cached_is_served(
             assert told == ["iniciado", *told[1:4], "analysis", "completo"]
             assert set(told[1:4]) == {"telegram", "endereco", "telefone"}
         assert await client.zcard("consulta:deadlines") == 0
+        table = _table()
+        for key in await client.keys("consulta:*"):
+            assert any(name.fullmatch(key.decode()) for name in table), key
         # And with room again, all is as before.
         await client.config_set("maxmemory", 0)
     await api.control_all(latency_ms=0)
     assert (await _stream(api, {"identificador": late, **asked}))[-1] == "completo"
+
+
+def _table() -> list[re.Pattern[str]]:
+    """The keys that the documentation knows."""
+    names = re.findall(r"`(consulta:[^`]+)`", (ROOT / "docs" / "redis.md").read_text())
+    assert len(names) > 20
+    patterns = []
+    for name in names:
+        pattern = re.escape(name).replace(r"\{subject\}", ".+")
+        patterns.append(re.compile(re.sub(r"\\{\w+\\}", "[^:]+", pattern)))
+    return patterns
 
 
 async def _stream(api: Api, body: dict[str, object]) -> list[str]:
