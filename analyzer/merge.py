@@ -4,14 +4,13 @@ Nothing here raises for odd data. A provider's slip costs the field it is in, no
 the order in which the stages ended changes nothing.
 """
 
-import json
 import math
 import re
 import types
 import unicodedata
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from datetime import date
-from functools import partial
+from functools import cache, partial
 from itertools import combinations
 from typing import Any, Final, Union, get_args, get_origin
 
@@ -27,8 +26,11 @@ from shared.messages import STAGES, Event, Stage
 from shared.records import RECORDS, Address
 from shared.stages import derived
 
+_encoder: Final = msgspec.json.Encoder(order="sorted", enc_hook=str)
+# msgspec finds them anew at each call.
+_fields_of: Final = cache(msgspec.structs.fields)
 _ADDRESS: Final = frozenset(
-    about.encode_name for about in msgspec.structs.fields(Address) if about.name != "updated"
+    about.encode_name for about in _fields_of(Address) if about.name != "updated"
 )
 # Whose word counts where two stages tell the same field; the registration's for all others.
 _AUTHORITY: Final[dict[str, Stage]] = {
@@ -115,10 +117,9 @@ def _steps(events: Iterable[Event]) -> dict[Stage, Step]:
     return {stage: _step(stage, last[stage]) for stage in STAGES if stage in last}
 
 
-def _moment(event: Event) -> tuple[str, str]:
+def _moment(event: Event) -> tuple[str, bytes]:
     # The text settles the order of two events of the same microsecond.
-    fields = msgspec.structs.asdict(event)
-    return event.timestamp, json.dumps(fields, sort_keys=True, default=str)
+    return event.timestamp, _encoder.encode(event)
 
 
 def _step(stage: Stage, event: Event) -> Step:
@@ -139,7 +140,7 @@ def _record(record: type[Struct], data: object) -> dict[str, Any] | None:
     if not isinstance(data, Mapping):
         return None
     told = {}
-    for about in msgspec.structs.fields(record):
+    for about in _fields_of(record):
         value = _value(about.type, data.get(about.encode_name))
         if value is not None:
             told[about.encode_name] = value

@@ -55,7 +55,7 @@ class Bus:
         self._door = Door()
         self._publisher = self._link("publish", self._declare, confirms=True)
         self._inspector = Inspector(self._link("inspect", _nothing))
-        self._courier = Courier(self._link("news", _nothing))
+        self._courier = Courier(self._publisher)
         self._confirms = Confirms()
         # When everything may be declared again, by the loop's clock.
         self._next_declaration = 0.0
@@ -66,7 +66,6 @@ class Bus:
 
     async def __aenter__(self) -> "Bus":
         self._publisher.open()
-        self._courier.open()
         return self
 
     async def drain(self) -> None:
@@ -76,9 +75,8 @@ class Bus:
     async def __aexit__(self, *_: object) -> None:
         await self.drain()
         await asyncio.gather(*(link.close() for link in self._links))
-        await asyncio.gather(
-            self._courier.close(), self._publisher.close(), self._inspector.close()
-        )
+        await self._courier.close()
+        await asyncio.gather(self._publisher.close(), self._inspector.close())
 
     async def _declare(self, channel: AbstractChannel) -> None:
         await (declare(channel) if self._queues is None else declare(channel, self._queues))

@@ -50,45 +50,46 @@ def _queue(listener: str) -> str:
 
 
 class Courier:
-    """Sends news by a link of its own, which knows no confirms."""
+    """Sends news, over the connection of a link that publishes, by a channel without confirms.
+
+    What is said with an order goes to the socket together with it.
+    """
 
     def __init__(self, link: Link) -> None:
         self._link = link
+        self._channel: AbstractChannel | None = None
         self._waiting: defaultdict[str, list[News]] = defaultdict(list)
-        self._sending: set[asyncio.Task[None]] = set()
-
-    def open(self) -> None:
-        """Begin to connect."""
-        self._link.open()
+        self._sending: asyncio.Task[None] | None = None
 
     async def close(self) -> None:
-        """Send what waits, if that can be done at once, and end."""
-        self._send()
-        if self._sending:
-            await asyncio.wait(self._sending, timeout=1.0)
-        await self._link.close()
+        """Send what waits, if that can be done at once."""
+        if self._sending is not None:
+            await asyncio.wait({self._sending}, timeout=1.0)
 
     def send(self, listener: str, piece: News) -> None:
         """Have this sent at the end of this turn of the loop; never, if there is no connection."""
-        if not self._waiting:
-            asyncio.get_running_loop().call_soon(self._send)
         self._waiting[listener].append(piece)
+        if self._sending is None:
+            self._sending = asyncio.create_task(self._send())
 
-    def _send(self) -> None:
-        waiting, self._waiting = self._waiting, defaultdict(list)
-        if waiting and self._link.is_up:
-            task = asyncio.create_task(self._publish(waiting))
-            self._sending.add(task)
-            task.add_done_callback(self._sending.discard)
+    async def _send(self) -> None:
+        try:
+            while self._waiting:
+                waiting, self._waiting = self._waiting, defaultdict(list)
+                if self._link.is_up:
+                    await self._publish(waiting)
+        finally:
+            self._sending = None
 
     async def _publish(self, waiting: dict[str, list[News]]) -> None:
         try:
-            channel = await self._link.channel()
+            if self._channel is None or self._channel.is_closed:
+                self._channel = await self._link.further()
             for listener, pieces in waiting.items():
                 for start in range(0, len(pieces), MOST):
                     body = _encoder.encode(pieces[start : start + MOST])
                     properties = Basic.Properties(delivery_mode=_TRANSIENT)
-                    await publish(channel, "", _queue(listener), body, properties)
+                    await publish(self._channel, "", _queue(listener), body, properties)
         except (Exception, asyncio.CancelledError) as error:
             if is_cancelled():
                 raise

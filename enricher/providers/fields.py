@@ -4,13 +4,15 @@ Providers add fields, leave them out and change their types. None of that may lo
 is otherwise good, so every reader takes anything and gives None for what it cannot use.
 """
 
+import datetime
 import re
-from datetime import datetime
 from typing import Any, Final
 
 Fields = dict[str, Any]
 
 _LARGEST: Final = 10**18
+_ISO: Final = "%Y-%m-%d"
+_ISO_DATE: Final = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}")
 _PLAIN: Final = re.compile(r"[0-9]{1,18}([.,][0-9]{1,2})?")
 _THOUSANDS: Final = re.compile(r"[0-9]{1,3}(\.[0-9]{3}){1,5}(,[0-9]{1,2})?")
 
@@ -40,11 +42,14 @@ def digits(value: Any, length: int = 0) -> str | None:
     return found if found.strip("0") and len(found) == (length or len(found)) else None
 
 
-def date(value: Any, form: str = "%Y-%m-%d") -> str | None:
+def date(value: Any, form: str = _ISO) -> str | None:
     """A date as YYYY-MM-DD; a time behind it is left out."""
     found = (text(value) or "")[:10]
     try:
-        return datetime.strptime(found, form).date().isoformat()  # noqa: DTZ007 - has no zone
+        if form == _ISO and _ISO_DATE.fullmatch(found):
+            # Mostly so, and ten times as quick as by a form.
+            return datetime.date.fromisoformat(found).isoformat()
+        return datetime.datetime.strptime(found, form).date().isoformat()  # noqa: DTZ007 - no zone
     except ValueError:
         return None
 

@@ -13,6 +13,11 @@ from enricher.providers.base import Answer, Provider, Query
 from shared.domain.area_codes import AREA_CODES
 from shared.records import Phone, Phones
 
+_GEOGRAPHICAL: Final = {
+    PhoneNumberType.MOBILE,
+    PhoneNumberType.FIXED_LINE,
+    PhoneNumberType.FIXED_LINE_OR_MOBILE,
+}
 _TYPES: Final = {PhoneNumberType.MOBILE: "movel", PhoneNumberType.FIXED_LINE: "fixo"}
 
 
@@ -37,14 +42,18 @@ def phone(value: Any) -> Phone | None:
         number = phonenumbers.parse(value if isinstance(value, str) else "")
     except phonenumbers.NumberParseException:
         return None
-    if number.country_code != 55 or not phonenumbers.is_valid_number(number):
+    if number.country_code != 55:
         return None
-    # 0800 and its like have no area code.
-    length = phonenumbers.length_of_geographical_area_code(number)
-    area_code = phonenumbers.national_significant_number(number)[:length]
+    # One walk through the plan's patterns says all of it: whether it is valid, what it is, and by
+    # that whether it begins with an area code, which 0800 and its like do not.
+    kind = phonenumbers.number_type(number)
+    if kind == PhoneNumberType.UNKNOWN:
+        return None
+    national = phonenumbers.national_significant_number(number)
+    area_code = national[:2] if kind in _GEOGRAPHICAL else ""
     return Phone(
-        number=phonenumbers.format_number(number, phonenumbers.PhoneNumberFormat.E164),
-        type=_TYPES.get(phonenumbers.number_type(number), "outro"),
+        number=f"+55{national}",
+        type=_TYPES.get(kind, "outro"),
         area_code=area_code,
         state=AREA_CODES.get(area_code),
     )

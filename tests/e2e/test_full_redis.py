@@ -86,7 +86,9 @@ async def test_what_was_accepted_ends_and_what_is_cached_is_served(
             assert set(told[1:4]) == {"telegram", "endereco", "telefone"}
         assert await client.zcard("consulta:deadlines") == 0
         table = _table()
-        for key in await client.keys("consulta:*"):
+        keys = await client.keys("consulta:*")
+        for key in keys:
+            assert isinstance(key, bytes)
             assert any(name.fullmatch(key.decode()) for name in table), key
         # And with room again, all is as before.
         await client.config_set("maxmemory", 0)

@@ -19,11 +19,12 @@ class FakeLink:
     def __init__(self) -> None:
         self.is_up = True
 
-    async def channel(self) -> object:
+    async def further(self) -> "FakeLink":
         return self
 
-    async def close(self) -> None:
-        self.is_up = False
+    @property
+    def is_closed(self) -> bool:
+        return not self.is_up
 
 
 @pytest.fixture
