@@ -84,7 +84,7 @@ class Courier:
     async def _publish(self, waiting: dict[str, list[News]]) -> None:
         try:
             if self._channel is None or self._channel.is_closed:
-                self._channel = await self._link.further()
+                self._channel = await self._link.further(timeout=1.0)
             for listener, pieces in waiting.items():
                 for start in range(0, len(pieces), MOST):
                     body = _encoder.encode(pieces[start : start + MOST])

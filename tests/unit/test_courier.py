@@ -19,7 +19,7 @@ class FakeLink:
     def __init__(self) -> None:
         self.is_up = True
 
-    async def further(self) -> "FakeLink":
+    async def further(self, timeout: float) -> "FakeLink":
         return self
 
     @property
