@@ -1,29 +1,25 @@
-"""The consumer of a queue whose messages have a priority: a permit and a slot before a message.
+"""The consumer of a queue whose messages have a priority: as few in hand as keep it busy.
 
-A consumer that takes a message and then waits for a permit defeats the queue's priorities, since
-what it holds can no longer be overtaken. So this one waits first and takes afterwards, with
-`basic.get`: whatever has the highest priority at that moment goes. While the queue is empty a
-consumer with a prefetch of one serves as the doorbell, so that idling costs no polling.
+Whatever is in hand can no longer be overtaken. So a prefetch as large as the calls that may be in
+flight defeats the priorities: the broker hands over as many messages at once, all share the
+processor, and an urgent one comes after them. Here the room grows while it is used: it begins with
+one message, and when all of it is taken a further consumer of the same channel opens more, one turn
+of the loop later, until as many are in hand as may be. After a while in which little of it was used
+it begins anew. While there is little to do, a message costs a delivery and an acknowledgement.
 
-It is the same without a limit. A prefetch as large as the calls that may be in flight has the
-broker hand over as many messages at once: none waits for its turn, but all share the processor, and
-an urgent one comes after them. Taken one by one, no more are in hand than the loop keeps up with.
-Measured on two cores (others used them too; two runs), with handlers of four trips to Redis, 1.2 ms
-of processor time and then a wait: messages a second, and after how many ms an urgent one was done.
-
-    wait      prefetch 20        prefetch 50        prefetch 200       one by one, up to 200
-    0 ms      533-555   40-43    560-637   82-88    343-604  323-530   272-501   12-16
-    20 ms     243-314   66-83    359-412  110-144   353-420  447-551   256-369   32-49
-    500 ms         27  802-806    68-79   592-646   272-299  537-563   222-316  514-520
+A message that needs a permit is not kept while it waits for one: if there is none, all consumers
+are cancelled, it goes back to its place in the queue, and whatever has the highest priority when
+the permit comes is delivered then.
 """
 
 import asyncio
 import logging
+import math
 import time
-from collections.abc import Awaitable, Callable, Coroutine
+from collections.abc import Awaitable, Callable
 from contextlib import suppress
-from functools import partial
 from typing import Any, Final
+from uuid import uuid4
 
 from aio_pika.abc import AbstractChannel, AbstractIncomingMessage, AbstractQueue
 
@@ -32,7 +28,7 @@ from shared.bus import Bus
 from shared.consumer import Delivery, Disposal, finish
 from shared.errors import StoreUnavailable
 from shared.limits import Limit, Limiter, Permit
-from shared.link import answer, settle
+from shared.link import SETTLE_TIMEOUT, answer, settle
 from shared.tasks import end
 from shared.topology import Queue, declare_queue
 
@@ -41,6 +37,10 @@ log = logging.getLogger(__name__)
 # Seconds after which to ask again while a permit is out: nobody tells that another process has
 # given it back unused.
 AGAIN_S: Final = 10.0
+# Messages that one consumer more hands over at once, at most.
+STEP: Final = 16
+# Seconds over which the room has to be little used to be given up.
+CALM_S: Final = 5.0
 
 PermitHandler = Callable[[Any, Delivery, Permit], Awaitable[None]]
 
@@ -48,7 +48,7 @@ PermitHandler = Callable[[Any, Delivery, Permit], Awaitable[None]]
 class Intake:
     """Takes one message for each permit, with at most `concurrency` in hand.
 
-    Without a limit there is a permit for everybody, and what counts is the slot.
+    Without a limit there is a permit for everybody.
     """
 
     def __init__(
@@ -62,114 +62,180 @@ class Intake:
         concurrency: int = 50,
     ) -> None:
         self._bus, self._queue, self._handler = bus, queue, handler
-        self._limiter, self._limit = limiter, limit
-        self._slots = asyncio.Semaphore(concurrency)
-        # A permit of ours came back unused.
-        self._returned = asyncio.Event()
+        self._limiter, self._limit, self._concurrency = limiter, limit, concurrency
+        # Messages in hand, and by consumer: how many it may have there, and how many it has.
+        self._in_hand = 0
+        self._room: dict[str, int] = {}
+        self._taken: dict[str, int] = {}
+        # The most that were in hand lately, and when (the loop's time) to look at that.
+        self._most, self._look_at = 0, 0.0
+        # What got no permit, until when there is none, and since when one is waited for.
+        self._denied: list[AbstractIncomingMessage] = []
+        self._closed_until = 0.0
+        self._waiting_since: float | None = None
+        self._pause = 0.2
+        # Something has changed; a permit of ours came back unused; it ends.
+        self._changed, self._returned = asyncio.Event(), asyncio.Event()
+        self._stopping = asyncio.Event()
         self._running: set[asyncio.Task[None]] = set()
         self._loop: asyncio.Task[None] | None = None
-        self._stopping = False
         self._link = bus.link(f"take {queue.name}", self._setup)
         bus.owns(self)
 
     async def _setup(self, channel: AbstractChannel) -> None:
         await self._bus.declared()
-        await channel.set_qos(prefetch_count=1)
         queue = await declare_queue(channel, self._queue)
-        await self._end_loop()
-        if not self._stopping:
-            self._loop = asyncio.create_task(self._take(queue), name=f"intake {self._queue.name}")
+        if self._loop is not None:
+            await end([self._loop])
+        # What was on the channel before is the broker's again.
+        self._in_hand -= len(self._denied)
+        for of_the_channel in (self._room, self._taken, self._denied):
+            of_the_channel.clear()
+        if not self._stopping.is_set():
+            self._loop = asyncio.create_task(self._keep(channel, queue), name=queue.name)
 
     async def drain(self) -> None:
-        self._stopping = True
-        await self._end_loop()
+        """Take nothing more, and finish what is in hand."""
+        self._stopping.set()
+        self._changed.set()
+        if self._loop is not None and self._link.is_up:
+            # Not cancelled: to cancel a call to the broker closes the channel, and what is in hand
+            # could not be answered any more.
+            await asyncio.wait({self._loop}, timeout=SETTLE_TIMEOUT)
         await finish(self._running)
-
-    async def _end_loop(self) -> None:
         if self._loop is not None:
             await end([self._loop])
 
-    async def _take(self, queue: AbstractQueue) -> None:
-        """Until the channel ends: wait for work, then for a permit, then take what is first."""
+    async def _keep(self, channel: AbstractChannel, queue: AbstractQueue) -> None:
+        """Until the channel ends: as much room as is used, and none while there is no permit."""
         try:
-            while True:
-                await self._doorbell(queue)
-                while await self._one(queue):
-                    pass
+            while not self._stopping.is_set():
+                self._changed.clear()
+                if self._denied:
+                    await self._close(queue)
+                    await self._wait_for_permit()
+                elif self._is_full() and (more := self._more()) > 0:
+                    await self._open(channel, queue, more)
+                elif self._is_calm():
+                    await self._close(queue)
+                else:
+                    await self._wait()
+            await self._close(queue)
         except asyncio.CancelledError:
             raise
         except Exception as error:
             log.warning("intake ends", extra={"queue": queue.name, "error": type(error).__name__})
             await settle(queue.channel.close)
 
-    async def _doorbell(self, queue: AbstractQueue) -> None:
-        """Return when there is a message, which keeps its place in the queue if it has to wait."""
-        rang: _Rang = asyncio.get_running_loop().create_future()
+    def _is_full(self) -> bool:
+        return sum(self._taken.values()) >= sum(self._room.values())
 
-        def stop() -> None:
-            if not rang.done():
-                rang.set_result(None)
+    def _more(self) -> int:
+        """How many more may be handed over at once: as many again, within bounds."""
+        again = max(1, min(sum(self._room.values()), STEP))
+        return min(again, self._concurrency - self._in_hand)
 
-        incoming = await _whole(_first(queue, rang), stop)
-        if incoming is None:
-            return
-        if self._limit:
-            await asyncio.shield(answer(incoming, incoming.nack))
-        else:
-            # Nothing to wait for, not even a slot: there was one, and nobody else takes any.
-            await self._slots.acquire()
-            self._start(incoming, Permit(self._limit, ""))
+    async def _open(self, channel: AbstractChannel, queue: AbstractQueue, room: int) -> None:
+        tag = uuid4().hex
+        self._room[tag], self._taken[tag] = room, 0
+        # Of a consumer: it holds for those that come after it.
+        await channel.set_qos(prefetch_count=room)
+        await queue.consume(self._on_message, consumer_tag=tag)
 
-    async def _one(self, queue: AbstractQueue) -> bool:
-        """Take one message under one permit; False if there was none."""
-        await self._slots.acquire()
-        permit = None
-        try:
-            permit = await self._permit()
-            incoming = await _get(queue)
-        except BaseException:
-            self._slots.release()
-            if permit is not None:
-                await asyncio.shield(self._settle(permit))
-            raise
-        if incoming is None:
-            self._slots.release()
-            await self._settle(permit)
+    async def _close(self, queue: AbstractQueue) -> None:
+        """Take nothing more, and give back what got no permit."""
+        for tag in tuple(self._room):
+            await queue.cancel(tag)
+            del self._room[tag], self._taken[tag]
+        denied, self._denied = self._denied, []
+        for incoming in denied:
+            self._in_hand -= 1
+            await answer(incoming, incoming.nack)
+
+    async def _wait(self) -> None:
+        """Until something changes, or it is time to look whether there is too much room."""
+        left = self._look_at - asyncio.get_running_loop().time()
+        with suppress(TimeoutError):
+            await asyncio.wait_for(self._changed.wait(), max(0.0, left))
+
+    def _is_calm(self) -> bool:
+        """Whether little of the room was used for a while: then it begins anew."""
+        now = asyncio.get_running_loop().time()
+        if now < self._look_at:
             return False
-        self._start(incoming, permit)
-        return True
+        most, room = self._most, sum(self._room.values())
+        self._look_at, self._most = now + CALM_S, self._in_hand
+        return room > 1 and 2 * most < room
 
-    def _start(self, incoming: AbstractIncomingMessage, permit: Permit) -> None:
-        task = asyncio.create_task(self._dispose(incoming, permit))
+    async def _wait_for_permit(self) -> None:
+        """Until there may be one, or one comes back unused: it is free at once, not only then.
+
+        Without that, a run of cancelled lookups would cost as many permits as calls would.
+        """
+        # Half a millisecond more than asked for: waking too early costs a round trip.
+        left = self._closed_until - asyncio.get_running_loop().time() + 0.0005
+        returned = asyncio.ensure_future(self._returned.wait())
+        stopped = asyncio.ensure_future(self._stopping.wait())
+        try:
+            await asyncio.wait(
+                {returned, stopped}, timeout=max(0.0, left), return_when=asyncio.FIRST_COMPLETED
+            )
+        finally:
+            returned.cancel()
+            stopped.cancel()
+        self._closed_until = 0.0
+
+    async def _on_message(self, incoming: AbstractIncomingMessage) -> None:
+        # aiormq cancels its own tasks with the connection, in the middle of a handler; these are
+        # ours. The broker delivers again what they could not ack, and handlers are idempotent.
+        tag = incoming.consumer_tag or ""
+        self._in_hand += 1
+        self._most = max(self._most, self._in_hand)
+        if tag in self._taken:
+            self._taken[tag] += 1
+        task = asyncio.create_task(self._take(incoming, tag))
         self._running.add(task)
         task.add_done_callback(self._running.discard)
+        self._changed.set()
 
-    async def _permit(self) -> Permit:
+    async def _take(self, incoming: AbstractIncomingMessage, tag: str) -> None:
         permit = Permit(self._limit)
-        if not self._limit:
-            return permit
-        began = time.monotonic()
-        pause = 0.2
-        while True:
-            # Before the answer, so that what comes back while it is on its way is not missed.
-            self._returned.clear()
-            try:
-                wait = await self._limiter.acquire(permit, again=AGAIN_S)
-            except StoreUnavailable:
-                wait, pause = pause, min(pause * 2, 5.0)
-            if not wait:
-                metrics.rate_limit_wait.labels(self._queue.name).observe(time.monotonic() - began)
-                return permit
-            # Half a millisecond more than asked for: waking too early costs a round trip.
-            await self._wait(wait + 0.0005)
+        if self._limit and (wait := await self._acquire(permit)):
+            self._deny(incoming, wait)
+            return
+        try:
+            await self._dispose(incoming, permit)
+        finally:
+            self._in_hand -= 1
+            if tag in self._taken:
+                self._taken[tag] -= 1
+            self._changed.set()
 
-    async def _wait(self, seconds: float) -> None:
-        """Until then, or until a permit comes back unused: it is free at once, not only then.
+    async def _acquire(self, permit: Permit) -> float:
+        """Take a permit: 0 if granted, else the seconds after which to ask again."""
+        # Before the answer, so that what comes back while it is on its way is not missed.
+        self._returned.clear()
+        try:
+            wait = await self._limiter.acquire(permit, again=AGAIN_S)
+        except StoreUnavailable:
+            wait, self._pause = self._pause, min(self._pause * 2, 5.0)
+            return wait
+        self._pause = 0.2
+        if not wait:
+            began, self._waiting_since = self._waiting_since, None
+            waited = 0.0 if began is None else time.monotonic() - began
+            metrics.rate_limit_wait.labels(self._queue.name).observe(waited)
+        return wait
 
-        Without this, a run of cancelled lookups would cost as many permits as calls would.
-        """
-        with suppress(TimeoutError):
-            await asyncio.wait_for(self._returned.wait(), seconds)
+    def _deny(self, incoming: AbstractIncomingMessage, wait: float) -> None:
+        """Have a message go back, and take none until there may be a permit."""
+        now = asyncio.get_running_loop().time()
+        others = self._closed_until if self._closed_until > now else math.inf
+        self._closed_until = min(others, now + wait)
+        if self._waiting_since is None:
+            self._waiting_since = time.monotonic()
+        self._denied.append(incoming)
+        self._changed.set()
 
     async def _dispose(self, incoming: AbstractIncomingMessage, permit: Permit) -> None:
         async def handler(message: Any, delivery: Delivery) -> None:
@@ -178,7 +244,6 @@ class Intake:
         try:
             await Disposal(self._bus, self._queue, handler).see_through(incoming)
         finally:
-            self._slots.release()
             await self._settle(permit)
             if not permit.used:
                 self._returned.set()
@@ -189,48 +254,3 @@ class Intake:
         except StoreUnavailable:
             # It expires by its lease, which is the safe side.
             log.warning("permit not settled", extra={"queue": self._queue.name})
-
-
-_Rang = asyncio.Future[AbstractIncomingMessage | None]
-
-
-async def _first(queue: AbstractQueue, rang: _Rang) -> AbstractIncomingMessage | None:
-    """Consume until a message comes, or None is put into `rang` instead."""
-
-    async def ring(incoming: AbstractIncomingMessage) -> None:
-        if rang.done():
-            # Too late: nobody waits for it here any more, but others may.
-            await answer(incoming, incoming.nack)
-        else:
-            rang.set_result(incoming)
-
-    tag = await queue.consume(ring)
-    incoming = await rang
-    # In this order: with the prefetch used up, nothing more can come while it is cancelled.
-    await settle(partial(queue.cancel, tag))
-    return incoming
-
-
-def _get(queue: AbstractQueue) -> Awaitable[AbstractIncomingMessage | None]:
-    """The first message, if there is one. Without a timeout, which would be a cancellation."""
-    return _whole(queue.get(fail=False, timeout=None))
-
-
-async def _whole(
-    getting: Coroutine[Any, Any, AbstractIncomingMessage | None],
-    stop: Callable[[], None] = lambda: None,
-) -> AbstractIncomingMessage | None:
-    """A message. To cancel a call to the broker closes the channel, and what is in hand could not
-    be answered any more: so it is let come, and given back.
-
-    Args:
-        stop: has it come soon, perhaps without a message.
-    """
-    task = asyncio.create_task(getting)
-    try:
-        return await asyncio.shield(task)
-    except asyncio.CancelledError:
-        stop()
-        if (incoming := await task) is not None:
-            await answer(incoming, incoming.nack)
-        raise

@@ -1,4 +1,4 @@
-"""An intake that stops, or whose Redis is away, keeps its channel and nobody's message."""
+"""An intake has as much room as is used, keeps nobody's message, and never cuts its channel."""
 
 import asyncio
 from collections.abc import Awaitable, Callable
@@ -6,12 +6,13 @@ from types import SimpleNamespace
 from typing import Any, cast
 
 import pytest
-from aio_pika.abc import AbstractIncomingMessage, AbstractQueue
+from aio_pika.abc import AbstractChannel, AbstractIncomingMessage, AbstractQueue
 from msgspec import Struct
 
+from shared import intake as module
 from shared.bus import Bus
 from shared.errors import StoreUnavailable
-from shared.intake import Intake
+from shared.intake import CALM_S, Intake
 from shared.limits import Limit, Limiter
 from shared.topology import Queue
 from tests.virtual_time import run
@@ -22,34 +23,47 @@ class Note(Struct):
 
 
 NOTES = Queue("test.notes", Note)
-Ring = Callable[[AbstractIncomingMessage], Awaitable[None]]
+OnMessage = Callable[[AbstractIncomingMessage], Awaitable[None]]
 
 
 class FakeIncoming:
     """A message that says how it was answered."""
 
-    def __init__(self) -> None:
-        self.nacked = False
+    body, priority, delivery_tag = b'{"text":"x"}', 5, 1
+
+    def __init__(self, broker: "FakeBroker", tag: str) -> None:
+        self.headers: dict[str, Any] = {}
+        self.consumer_tag, self._broker = tag, broker
+        self.channel = SimpleNamespace(basic_ack=self._ack, is_closed=False)
+
+    async def _ack(self, *_: Any, **__: Any) -> None:
+        self._broker.answered(self.consumer_tag)
 
     async def nack(self, requeue: bool = True) -> None:
-        self.nacked = requeue
+        assert requeue
+        self._broker.waiting += 1
+        self._broker.answered(self.consumer_tag)
 
 
-class FakeQueue:
-    """A queue that is empty when asked, and whose broker takes a second for each answer.
-
-    Args:
-        rings: seconds after the consumer was there until a message comes; None for never.
-    """
+class FakeBroker:
+    """A queue with so many messages, whose broker takes a second for each answer."""
 
     name = "test.notes"
 
-    def __init__(self, rings: float | None = None) -> None:
-        self.incoming = FakeIncoming()
-        self.consumers = 0
-        self.cut = False
+    def __init__(self, waiting: int = 0) -> None:
+        self.waiting, self.cut = waiting, False
         self.channel = SimpleNamespace(close=self._close)
-        self._rings = rings
+        self._next = 0
+        # By consumer: the callback (of one that is cancelled, none), its prefetch, what it has.
+        self.consumers: dict[str, tuple[OnMessage | None, int, int]] = {}
+
+    @property
+    def prefetch(self) -> list[int]:
+        return [room for callback, room, _ in self.consumers.values() if callback is not None]
+
+    @property
+    def in_hand(self) -> int:
+        return sum(taken for _, _, taken in self.consumers.values())
 
     async def _close(self) -> None:
         self.cut = True
@@ -62,82 +76,164 @@ class FakeQueue:
             self.cut = True
             raise
 
-    async def consume(self, ring: Ring) -> str:
+    async def set_qos(self, prefetch_count: int) -> None:
         await self._answer()
-        self.consumers += 1
-        if self._rings is not None:
-            incoming = cast(AbstractIncomingMessage, self.incoming)
-            loop = asyncio.get_running_loop()
-            loop.call_later(self._rings, lambda: loop.create_task(cast(Any, ring(incoming))))
-        return "tag"
+        self._next = prefetch_count
 
-    async def cancel(self, _: str) -> None:
+    async def consume(self, callback: OnMessage, consumer_tag: str) -> None:
         await self._answer()
-        self.consumers -= 1
+        self.consumers[consumer_tag] = callback, self._next, 0
+        self.deliver()
 
-    async def get(self, **_: Any) -> None:
+    async def cancel(self, tag: str) -> None:
+        _, room, taken = self.consumers[tag]
+        self.consumers[tag] = None, room, taken
         await self._answer()
+
+    def put(self, number: int) -> None:
+        self.waiting += number
+        self.deliver()
+
+    def deliver(self) -> None:
+        for tag, (callback, room, taken) in self.consumers.items():
+            if callback is None:
+                continue
+            number = min(self.waiting, room - taken)
+            self.waiting -= number
+            self.consumers[tag] = callback, room, taken + number
+            for _ in range(number):
+                incoming = cast(AbstractIncomingMessage, FakeIncoming(self, tag))
+                asyncio.get_running_loop().create_task(cast(Any, callback(incoming)))
+
+    def answered(self, tag: str) -> None:
+        callback, room, taken = self.consumers[tag]
+        self.consumers[tag] = callback, room, taken - 1
+        self.deliver()
 
 
 class FakeLimiter:
-    """A Redis that is away when a permit is given back, so often."""
+    """A Redis that is away so often, then one that grants."""
 
     def __init__(self, away: int = 0) -> None:
-        self.settled, self._away = 0, away
+        self.asked, self._away = 0, away
 
-    async def acquire(self, _: Any, **__: Any) -> float:
+    async def acquire(self, *_: Any, **__: Any) -> float:
+        self.asked += 1
+        if self.asked <= self._away:
+            raise StoreUnavailable("Redis is away")
         return 0.0
 
     async def settle(self, _: Any) -> None:
-        self.settled += 1
-        if self.settled <= self._away:
-            raise StoreUnavailable("Redis is away")
+        """Done."""
 
 
-def intake(limiter: FakeLimiter) -> Intake:
-    bus = SimpleNamespace(link=lambda *_: None, owns=lambda _: None)
+class Stage:
+    """An intake on a fake broker, and a handler that waits to be let go."""
 
-    async def handler(*_: Any) -> None:
-        """A handler that is never reached."""
+    def __init__(
+        self, monkeypatch: pytest.MonkeyPatch, waiting: int = 0, limit: str = "off", away: int = 0
+    ) -> None:
+        self.broker, self.limiter = FakeBroker(waiting), FakeLimiter(away)
+        self.gate, self.handled = asyncio.Event(), 0
 
-    return Intake(
-        cast(Bus, bus),
-        NOTES,
-        handler,
-        limiter=cast(Limiter, limiter),
-        limit=Limit.parse(NOTES.name, "100/s"),
-    )
+        async def declare(*_: Any) -> AbstractQueue:
+            return cast(AbstractQueue, self.broker)
+
+        async def declared() -> None:
+            pass
+
+        monkeypatch.setattr(module, "declare_queue", declare)
+        link = SimpleNamespace(is_up=True)
+        bus = SimpleNamespace(link=lambda *_: link, owns=lambda _: None, declared=declared)
+        self.intake = Intake(
+            cast(Bus, bus),
+            NOTES,
+            self._handle,
+            limiter=cast(Limiter, self.limiter),
+            limit=Limit.parse(NOTES.name, limit),
+            concurrency=50,
+        )
+
+    async def _handle(self, *_: Any) -> None:
+        await self.gate.wait()
+        self.handled += 1
+
+    async def begin(self) -> None:
+        await self.intake._setup(cast(AbstractChannel, self.broker))
 
 
-# While its consumer is registered, while it waits, as the message comes, and while it is cancelled.
-@pytest.mark.parametrize("after", [0.5, 1.5, 2.0, 2.5])
-@pytest.mark.parametrize("rings", [1.0, 1.7, None])
-def test_a_doorbell_that_is_stopped_leaves_no_consumer_and_keeps_no_message(
-    after: float, rings: float | None
+@pytest.mark.parametrize("after", [0.5, 1.5, 2.0, 2.5, 3.5, 7.5])
+@pytest.mark.parametrize("waiting", [0, 1, 100])
+def test_one_that_stops_leaves_no_consumer_and_finishes_what_it_has(
+    monkeypatch: pytest.MonkeyPatch, after: float, waiting: int
 ) -> None:
-    queue = FakeQueue(rings)
-
     async def main() -> None:
-        bell = asyncio.create_task(intake(FakeLimiter())._doorbell(cast(AbstractQueue, queue)))
+        stage = Stage(monkeypatch, waiting)
+        await stage.begin()
         await asyncio.sleep(after)
-        bell.cancel()
-        await asyncio.wait({bell})
-        assert bell.cancelled()
-        assert queue.consumers == 0
-        # What was on its way comes in a moment.
-        await asyncio.sleep(5)
+        stage.gate.set()
+        await stage.intake.drain()
+        assert stage.broker.prefetch == []
+        assert (stage.broker.in_hand, stage.broker.waiting) == (0, waiting - stage.handled)
+        assert not stage.broker.cut
 
     run(main())
-    assert not queue.cut
-    assert queue.incoming.nacked is (rings is not None)
 
 
-def test_an_empty_queue_is_waited_for_while_redis_is_away() -> None:
-    queue, limiter = FakeQueue(), FakeLimiter(away=1)
-
+def test_the_room_grows_while_all_of_it_is_used_up_to_what_may_be_in_hand(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     async def main() -> None:
-        taking = asyncio.create_task(intake(limiter)._one(cast(AbstractQueue, queue)))
-        assert await taking is False
+        stage = Stage(monkeypatch, 100)
+        await stage.begin()
+        await asyncio.sleep(60)
+        assert stage.broker.prefetch == [1, 1, 2, 4, 8, 16, 16, 2]
+        assert stage.broker.in_hand == 50
+        stage.gate.set()
+        await asyncio.sleep(1)
+        assert stage.handled == 100
+        # Nothing to do for a while: an urgent message is not to come after fifty others.
+        await asyncio.sleep(3 * CALM_S + 20)
+        assert stage.broker.prefetch == [1]
+        await stage.intake.drain()
 
     run(main())
-    assert limiter.settled == 1
+
+
+def test_one_message_at_a_time_is_no_reason_to_change_anything(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    async def main() -> None:
+        stage = Stage(monkeypatch)
+        stage.gate.set()
+        await stage.begin()
+        await asyncio.sleep(5)
+        for number in range(100):
+            stage.broker.put(1)
+            await asyncio.sleep(1)
+            assert stage.handled == number + 1
+        # A second place, which the first message asked for, and whoever it replaced.
+        assert len(stage.broker.consumers) <= 2
+        await stage.intake.drain()
+
+    run(main())
+
+
+def test_a_message_goes_back_while_redis_is_away_and_is_handled_afterwards(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    async def main() -> None:
+        stage = Stage(monkeypatch, 1, "100/s", away=5)
+        stage.gate.set()
+        await stage.begin()
+        seen = []
+        while not stage.handled:
+            await asyncio.sleep(0.1)
+            seen.append((stage.broker.waiting, tuple(stage.broker.prefetch)))
+        # Nobody takes it meanwhile, and others may.
+        assert (1, ()) in seen
+        assert stage.limiter.asked == 6
+        await stage.intake.drain()
+        assert (stage.broker.waiting, stage.broker.in_hand) == (0, 0)
+
+    run(main())
