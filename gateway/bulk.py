@@ -131,7 +131,9 @@ async def _one(request: web.Request, index: int, asked: Lookup | InvalidInput) -
     try:
         if isinstance(asked, InvalidInput):
             raise asked
-        status, answer = await submit(Asking(request.app, request[CALLER], asked, str(uuid4())))
+        status, answer = await submit(
+            Asking(request.app, request[CALLER], asked, str(uuid4()), "result")
+        )
     except Problem as problem:
         return BulkItem(index=index, http=problem.status, detail=problem.detail)
     except InvalidInput as error:

@@ -1,0 +1,190 @@
+"""Hits: lookups that the cache answers whole.
+
+A hit is no lookup that anybody works on, so nothing is written for it. Its task_id is made of who
+asks for what and of the cached answer itself: the same question has the same one for as long as the
+answer is the same, and whoever asks for it again is answered from the cache. Of each, a note tells
+what it stands for:
+
+    consulta:hit:{task_id}          hash: tenant, kind, digest, stages, purpose, legal_basis
+"""
+
+import asyncio
+import hmac
+import math
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Final
+
+from aiohttp import web
+from msgspec import convert, json, structs
+
+from gateway.near import Near
+from gateway.ready import Form, Question, Ready, identity, written
+from shared import metrics
+from shared.cache import PREFIX, VERSION, Cache, Entries
+from shared.errors import StoreUnavailable
+from shared.lookups import View
+from shared.messages import Event, addressed, encode
+from shared.results import hit
+from shared.settings import Secret
+from shared.store import Store
+from shared.store.near import Lease
+
+# Notes a process knows to be written. One it has forgotten is written again.
+MAX_NOTED: Final = 100_000
+# Two bits of a UUID say by whose rules it is made.
+_VARIANT: Final = dict(zip("0123456789abcdef", "89ab" * 4, strict=True))
+
+
+@dataclass(frozen=True)
+class Hit:
+    """A lookup that was answered: `body` in the form asked for. `events` only where asked for."""
+
+    task_id: str
+    body: bytes
+    events: Sequence[Event] = ()
+
+
+class Hits:
+    """Answers from the cache: from memory where Redis says that nothing has changed.
+
+    Args:
+        secret: of the installation; the key of the task_ids is derived from it.
+        room: bytes of memory for ready answers.
+        keep_s: how long a hit can be looked at after it was given last.
+    """
+
+    def __init__(
+        self, store: Store, cache: Cache, secret: Secret, *, room: int, keep_s: float
+    ) -> None:
+        self._store, self._cache = store, cache
+        self._key = hmac.digest(secret.reveal().encode(), b"hits", "sha256")
+        self._near = Near(room)
+        self._lease = Lease(PREFIX, ("EXISTS", VERSION), self._forget)
+        if room:
+            store.watch(self._lease)
+        self._keep_s = math.ceil(keep_s)
+        # When this process wrote each note, the oldest first.
+        self._noted: dict[str, float] = {}
+        self._writing: set[asyncio.Task[None]] = set()
+
+    def near(self, question: Question, form: Form) -> Hit | None:
+        """The answer if it is at hand, and known to be what the cache would answer now."""
+        ready = self._near.get(_subject(question), (question.stages, form))
+        if ready is None or not self._lease.holds():
+            return None
+        metrics.near_hits.inc()
+        task_id = self._given(question, ready.identity)
+        return Hit(task_id, ready.given(question, task_id))
+
+    async def find(self, question: Question, form: Form) -> Hit | None:
+        """The answer from at hand, or read from Redis, which takes one trip; None if it has none.
+
+        Raises:
+            StoreUnavailable: nobody knows.
+        """
+        if (found := self.near(question, form)) is not None:
+            return found
+        asked, changes = time.monotonic(), self._lease.changes
+        entries, left = await self._cache.look(question.kind, question.digest)
+        events = _events(question, entries)
+        if events is None:
+            return None
+        made_of = identity(question.stages, entries)
+        task_id = self._given(question, made_of)
+        found = Hit(task_id, written(form, events, task_id))
+        if self._lease.is_on and self._lease.changes == changes:
+            ready = Ready(form, question, entries, events, asked + left)
+            self._near.put(_subject(question), (question.stages, form), ready)
+        return found
+
+    async def events(self, question: Question) -> list[Event] | None:
+        """The events of a hit, read from Redis."""
+        entries, _ = await self._cache.look(question.kind, question.digest)
+        return _events(question, entries)
+
+    async def view(self, task_id: str) -> View | None:
+        """A hit as a lookup that has ended; None if the cache has that answer no longer.
+
+        Raises:
+            StoreUnavailable: nobody knows.
+        """
+        noted = await self._store.hash(_key(task_id))
+        if not noted:
+            return None
+        question = _question({name: text.decode() for name, text in noted.items()})
+        entries, _ = await self._cache.look(question.kind, question.digest)
+        events = _events(question, entries)
+        if events is None:
+            return None
+        if self._task_id(question, identity(question.stages, entries)) != task_id:
+            return None
+        bodies = [addressed(encode(event), task_id, seq) for seq, event in enumerate(events, 1)]
+        about = {"tenant": question.tenant, "ended": "completo"}
+        return View(task_id, about, {"wanted": ",".join(question.stages)}, bodies, is_hit=True)
+
+    def _given(self, question: Question, made_of: list[str]) -> str:
+        """The task_id of a hit that is about to be answered; its note is written meanwhile."""
+        task_id = self._task_id(question, made_of)
+        now, written_at = time.monotonic(), self._noted.get(task_id)
+        if written_at is None or now - written_at > self._keep_s / 2:
+            self._noted.pop(task_id, None)
+            self._noted[task_id] = now
+            if len(self._noted) > MAX_NOTED:
+                del self._noted[next(iter(self._noted))]
+            # The answer waits for nothing that is only of use later.
+            task = asyncio.create_task(self._note(question, task_id))
+            self._writing.add(task)
+            task.add_done_callback(self._writing.discard)
+        return task_id
+
+    async def _note(self, question: Question, task_id: str) -> None:
+        about = [part for pair in _fields(question).items() for part in pair]
+        try:
+            await self._store.run("hit_note", [_key(task_id)], self._keep_s, *about)
+        except StoreUnavailable:
+            # It cannot be looked at again for now: so the next hit tries again.
+            self._noted.pop(task_id, None)
+
+    def _task_id(self, question: Question, made_of: list[str]) -> str:
+        """A UUID of version 8."""
+        text = json.encode((question, made_of))
+        number = hmac.digest(self._key, text, "sha256").hex()
+        return (
+            f"{number[:8]}-{number[8:12]}-8{number[13:16]}-{_VARIANT[number[16]]}{number[17:20]}"
+            f"-{number[20:32]}"
+        )
+
+    def _forget(self, key: bytes | None) -> None:
+        """Something in Redis has changed: a subject, the version, or nobody knows what."""
+        if key is None or key == VERSION.encode():
+            self._near.forget(None)
+        else:
+            # consulta:v{version}:{kind}:{digest}
+            self._near.forget(key.decode().split(":", 2)[2])
+
+
+def _events(question: Question, entries: Entries) -> list[Event] | None:
+    return hit(question.kind, question.stages, entries, question.purpose, question.legal_basis)
+
+
+def _subject(question: Question) -> str:
+    return f"{question.kind}:{question.digest}"
+
+
+def _key(task_id: str) -> str:
+    return f"consulta:hit:{task_id}"
+
+
+def _fields(question: Question) -> dict[str, str]:
+    """What a note says, as the hash has it."""
+    told = {**structs.asdict(question), "stages": ",".join(question.stages)}
+    return {name: value for name, value in told.items() if value is not None}
+
+
+def _question(fields: dict[str, str]) -> Question:
+    return convert({**fields, "stages": fields["stages"].split(",")}, Question)
+
+
+HITS: Final = web.AppKey("hits", Hits)
