@@ -41,7 +41,7 @@ def build(settings: Settings, keys: Keys | None) -> web.Application:
         "gateway",
         # What is cached is served all the same.
         writes=False,
-        middlewares=[headers.cors(settings.cors_origins), problems, guard, trace],
+        middlewares=[*headers.cors(settings.cors_origins), problems, guard, trace],
         client_max_size=MAX_BODY,
     )
     app[ACCESS] = Access(keys, settings.cache_secret, settings.keep_s)

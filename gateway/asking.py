@@ -6,13 +6,14 @@ from collections.abc import Coroutine
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import cached_property
-from typing import Any, TypeVar
+from typing import Any, Final, TypeVar, cast
 from uuid import uuid4
 
 import msgspec
 from aiohttp import web
 
 from gateway.access import ACCESS, CALLER, Caller
+from gateway.bodies import decoded, lookup_from
 from gateway.hits import HITS, Hit
 from gateway.problems import Problem
 from gateway.quotas import QUOTAS
@@ -21,22 +22,26 @@ from gateway.security.prints import PRINTS
 from gateway.streams import ORIGIN
 from shared import metrics
 from shared.app import BUS, CACHE, LOOKUPS
-from shared.domain.answers import Accepted, Done
+from shared.domain.answers import Accepted, Done, Result
 from shared.errors import BusUnavailable, InvalidInput, StoreRefused, StoreUnavailable
-from shared.identifiers import parse
+from shared.identifiers import KINDS, Kind, parse
 from shared.lookups import View
 from shared.messages import Lookup, Requested, decode_event
 from shared.stages import wanted
 from shared.topology import REQUESTED
 
-Result = TypeVar("Result")
+Worked = TypeVar("Worked")
 
 # How long a request may be repeated under its Idempotency-Key and be one.
 IDEMPOTENT_S = 86400
+# To look a series up takes four times as long as to count in it.
+_HITS: Final = {kind: metrics.cache_requests.labels(kind, "hit") for kind in KINDS}
+_MISSES: Final = {kind: metrics.cache_requests.labels(kind, "miss") for kind in KINDS}
+_COMPLETED: Final = {kind: metrics.lookups.labels(kind, "completo") for kind in KINDS}
 _under_way: set[asyncio.Task[Any]] = set()
 
 
-async def finished(work: Coroutine[Any, Any, Result]) -> Result:
+async def finished(work: Coroutine[Any, Any, Worked]) -> Worked:
     """Do it to its end, even if the client goes meanwhile: half of it is worse than all."""
     task = asyncio.ensure_future(work)
     _under_way.add(task)
@@ -58,9 +63,10 @@ class Asking:
     app: web.Application
     caller: Caller
     asked: Lookup
-    task_id: str
     # Of the answer, if the cache has it.
     form: Form
+    # As it came, if it came alone.
+    body: bytes = b""
     # Where its Idempotency-Key stands, if it has one, and whether it is the first to use it.
     once: str = ""
     first: bool = True
@@ -69,6 +75,11 @@ class Asking:
     def lifetime(self) -> float:
         """Seconds from its acceptance to its deadline."""
         return self.asked.delay + self.asked.deadline
+
+    @cached_property
+    def task_id(self) -> str:
+        """Of what is to be worked on; a hit has one of its own."""
+        return str(uuid4())
 
     @cached_property
     def question(self) -> Question:
@@ -98,9 +109,9 @@ class Asking:
                 it is only not begun, and the repetition begins it.
         """
         if self._may_be_cached and not self.once and self.caller.key is None:
-            hit = self.app[HITS].near(self.question, self.form)
+            hit = self.app[HITS].near(self.question, self.form, self.body)
             if hit is not None:
-                self._count(hit)
+                _count(self.app, self.asked.kind, is_hit=True)
                 return hit
         return await finished(self._take_on())
 
@@ -137,7 +148,7 @@ class Asking:
         if hit is None and refused is not None:
             raise refused
         if self._may_be_cached:
-            self._count(hit)
+            _count(self.app, self.asked.kind, is_hit=hit is not None)
         return hit
 
     async def _spend(self) -> StoreRefused | None:
@@ -158,13 +169,7 @@ class Asking:
         events = await self.app[HITS].events(self.question)
         if events is None:
             return None
-        return Hit(self.task_id, written(self.form, events, self.task_id), events)
-
-    def _count(self, hit: Hit | None) -> None:
-        self.app[CACHE].count(hit=hit is not None)
-        metrics.cache_requests.labels(self.asked.kind, "hit" if hit else "miss").inc()
-        if hit is not None:
-            metrics.lookups.labels(self.asked.kind, "completo").inc()
+        return Hit(self.question, self.task_id, written(self.form, events, self.task_id), events)
 
     async def _keep(self, hit: Hit) -> bool:
         """Write down what was answered under an Idempotency-Key, so that it is answered again.
@@ -209,13 +214,34 @@ class Asking:
         return {**about, "keep": str(IDEMPOTENT_S), "once": self.once} if self.once else about
 
 
-async def begin(request: web.Request, asked: Lookup, form: Form) -> tuple[Asking, View | None]:
+def again(request: web.Request, body: bytes, form: Form) -> Hit | None:
+    """The answer at hand to a body that asked before; None if there is none, or more to do."""
+    if request[CALLER].key is not None or "Idempotency-Key" in request.headers:
+        return None
+    hit = request.app[HITS].again(body, form)
+    if hit is not None:
+        _count(request.app, hit.question.kind, is_hit=True)
+    return hit
+
+
+def _count(app: web.Application, kind: Kind, *, is_hit: bool) -> None:
+    app[CACHE].count(hit=is_hit)
+    if is_hit:
+        _HITS[kind].inc()
+        _COMPLETED[kind].inc()
+    else:
+        _MISSES[kind].inc()
+
+
+async def begin(request: web.Request, body: bytes, form: Form) -> tuple[Asking, View | None]:
     """Start to ask, or find what was asked before under the same `Idempotency-Key`.
 
     Raises:
-        InvalidInput: the key was used for another request.
+        InvalidInput: a field of the body, or the key was used for another request.
+        Problem: 400 the body is not JSON.
     """
-    asking = Asking(request.app, request[CALLER], asked, str(uuid4()), form)
+    asked = lookup_from(decoded(body), request[CALLER])
+    asking = Asking(request.app, request[CALLER], asked, form, body)
     key = request.headers.get("Idempotency-Key", "")
     if not key:
         return asking, None
@@ -245,16 +271,20 @@ async def submit(asking: Asking, view: View | None = None) -> tuple[int, Accepte
     """
     if view is not None and view.status == "SUCCESS":
         last = decode_event(view.events[-1])
-        return _done(asking.task_id, last.data, cached=last.cached)
+        return 200, Done(
+            task_id=asking.task_id, status="SUCCESS", cached=last.cached, result=last.data
+        )
     if view is None and (hit := await asking.take_on()) is not None:
-        return _done(hit.task_id, msgspec.Raw(hit.body), cached=True)
+        return 200, done(hit)
     where = asking.app[ACCESS].address(asking.caller, asking.task_id, asking.lifetime)
     status = "PENDING" if view is None else view.status
     return 202, Accepted(task_id=asking.task_id, status=status, events=where)
 
 
-def _done(task_id: str, result: Any, *, cached: bool) -> tuple[int, Done]:
-    return 200, Done(task_id=task_id, status="SUCCESS", cached=cached, result=result)
+def done(hit: Hit) -> Done:
+    """A hit's result, which is JSON already, as the answer."""
+    result = cast("Result", msgspec.Raw(hit.body))
+    return Done(task_id=hit.task_id, cached=True, status="SUCCESS", result=result)
 
 
 def seen_by(caller: Caller, view: View | None) -> View:

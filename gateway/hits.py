@@ -11,10 +11,12 @@ what it stands for:
 import asyncio
 import hmac
 import math
+import secrets
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Final
+from hashlib import blake2b
+from typing import Final, NamedTuple
 
 from aiohttp import web
 from msgspec import convert, json, structs
@@ -23,6 +25,7 @@ from gateway.near import Near
 from gateway.ready import Form, Question, Ready, identity, written
 from shared import metrics
 from shared.cache import PREFIX, VERSION, Cache, Entries
+from shared.domain.keyed import Keyed
 from shared.errors import StoreUnavailable
 from shared.lookups import View
 from shared.messages import Event, addressed, encode
@@ -33,14 +36,26 @@ from shared.store.near import Lease
 
 # Notes a process knows to be written. One it has forgotten is written again.
 MAX_NOTED: Final = 100_000
+# What a way takes, with its question.
+WAY_BYTES: Final = 700
+_PRINTS: Final = secrets.token_bytes(16)
 # Two bits of a UUID say by whose rules it is made.
 _VARIANT: Final = dict(zip("0123456789abcdef", "89ab" * 4, strict=True))
 
 
-@dataclass(frozen=True)
+class Way(NamedTuple):
+    """What a body led to: to whose question, which answer (by its `identity`), which task_id."""
+
+    question: Question
+    made_of: list[str]
+    task_id: str
+
+
+@dataclass(frozen=True, slots=True)
 class Hit:
     """A lookup that was answered: `body` in the form asked for. `events` only where asked for."""
 
+    question: Question
     task_id: str
     body: bytes
     events: Sequence[Event] = ()
@@ -59,8 +74,11 @@ class Hits:
         self, store: Store, cache: Cache, secret: Secret, *, room: int, keep_s: float
     ) -> None:
         self._store, self._cache = store, cache
-        self._key = hmac.digest(secret.reveal().encode(), b"hits", "sha256")
-        self._near = Near(room)
+        self._keyed = Keyed(hmac.digest(secret.reveal().encode(), b"hits", "sha256"))
+        self._near = Near(room - room // 8)
+        # By a print of the body that asked, the oldest first.
+        self._ways: dict[tuple[Form, bytes], Way] = {}
+        self._most_ways = room // 8 // WAY_BYTES
         self._lease = Lease(PREFIX, ("EXISTS", VERSION), self._forget)
         if room:
             store.watch(self._lease)
@@ -69,14 +87,38 @@ class Hits:
         self._noted: dict[str, float] = {}
         self._writing: set[asyncio.Task[None]] = set()
 
-    def near(self, question: Question, form: Form) -> Hit | None:
-        """The answer if it is at hand, and known to be what the cache would answer now."""
-        ready = self._near.get(_subject(question), (question.stages, form))
+    def again(self, body: bytes, form: Form) -> Hit | None:
+        """The answer that the same body had before, if it is at hand and still the same."""
+        way = self._ways.get((form, _print(body)))
+        ready = self._at_hand(way.question, form) if way is not None else None
+        if way is None or ready is None or ready.identity is not way.made_of:
+            return None
+        self._note_soon(way.question, way.task_id)
+        return Hit(way.question, way.task_id, ready.given(way.question, way.task_id))
+
+    def near(self, question: Question, form: Form, body: bytes = b"") -> Hit | None:
+        """The answer if it is at hand, and known to be what the cache would answer now.
+
+        Args:
+            body: what asked; the same again is known to ask for the same.
+        """
+        ready = self._at_hand(question, form)
+        if ready is None:
+            return None
+        task_id = self._task_id(question, ready.identity)
+        self._note_soon(question, task_id)
+        if body and self._most_ways:
+            self._ways[form, _print(body)] = Way(question, ready.identity, task_id)
+            if len(self._ways) > self._most_ways:
+                del self._ways[next(iter(self._ways))]
+        return Hit(question, task_id, ready.given(question, task_id))
+
+    def _at_hand(self, question: Question, form: Form) -> Ready | None:
+        ready = self._near.get(question.subject, (question.stages, form))
         if ready is None or not self._lease.holds():
             return None
         metrics.near_hits.inc()
-        task_id = self._given(question, ready.identity)
-        return Hit(task_id, ready.given(question, task_id))
+        return ready
 
     async def find(self, question: Question, form: Form) -> Hit | None:
         """The answer from at hand, or read from Redis, which takes one trip; None if it has none.
@@ -92,11 +134,12 @@ class Hits:
         if events is None:
             return None
         made_of = identity(question.stages, entries)
-        task_id = self._given(question, made_of)
-        found = Hit(task_id, written(form, events, task_id))
+        task_id = self._task_id(question, made_of)
+        self._note_soon(question, task_id)
+        found = Hit(question, task_id, written(form, events, task_id))
         if self._lease.is_on and self._lease.changes == changes:
             ready = Ready(form, question, entries, events, asked + left)
-            self._near.put(_subject(question), (question.stages, form), ready)
+            self._near.put(question.subject, (question.stages, form), ready)
         return found
 
     async def events(self, question: Question) -> list[Event] | None:
@@ -124,9 +167,8 @@ class Hits:
         about = {"tenant": question.tenant, "ended": "completo"}
         return View(task_id, about, {"wanted": ",".join(question.stages)}, bodies, is_hit=True)
 
-    def _given(self, question: Question, made_of: list[str]) -> str:
-        """The task_id of a hit that is about to be answered; its note is written meanwhile."""
-        task_id = self._task_id(question, made_of)
+    def _note_soon(self, question: Question, task_id: str) -> None:
+        """See to it that the note of a hit which is about to be answered is there."""
         now, written_at = time.monotonic(), self._noted.get(task_id)
         if written_at is None or now - written_at > self._keep_s / 2:
             self._noted.pop(task_id, None)
@@ -137,7 +179,6 @@ class Hits:
             task = asyncio.create_task(self._note(question, task_id))
             self._writing.add(task)
             task.add_done_callback(self._writing.discard)
-        return task_id
 
     async def _note(self, question: Question, task_id: str) -> None:
         about = [part for pair in _fields(question).items() for part in pair]
@@ -150,7 +191,7 @@ class Hits:
     def _task_id(self, question: Question, made_of: list[str]) -> str:
         """A UUID of version 8."""
         text = json.encode((question, made_of))
-        number = hmac.digest(self._key, text, "sha256").hex()
+        number = self._keyed.hex(text)
         return (
             f"{number[:8]}-{number[8:12]}-8{number[13:16]}-{_VARIANT[number[16]]}{number[17:20]}"
             f"-{number[20:32]}"
@@ -169,8 +210,9 @@ def _events(question: Question, entries: Entries) -> list[Event] | None:
     return hit(question.kind, question.stages, entries, question.purpose, question.legal_basis)
 
 
-def _subject(question: Question) -> str:
-    return f"{question.kind}:{question.digest}"
+def _print(body: bytes) -> bytes:
+    """What a body is known by: what it asks for is not to be read from memory."""
+    return blake2b(body, digest_size=16, key=_PRINTS).digest()
 
 
 def _key(task_id: str) -> str:

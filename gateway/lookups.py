@@ -1,15 +1,15 @@
 """The routes of a lookup: ask, follow, look, cancel."""
 
 from collections.abc import Sequence
-from typing import Any, cast
+from typing import Any, Final, cast, get_args
 
 from aiohttp import web
 
 from gateway import examples, sse
 from gateway.access import ACCESS, CALLER
-from gateway.answers import json_answer
-from gateway.asking import begin, seen_by, submit
-from gateway.bodies import lookup_from, read_json
+from gateway.answers import JSON_HEADERS, json_answer, whole_answer
+from gateway.asking import again, begin, done, seen_by, submit
+from gateway.bodies import read
 from gateway.hits import HITS, Hit
 from gateway.operation import (
     IDEMPOTENCY_KEY,
@@ -22,7 +22,6 @@ from gateway.operation import (
 )
 from gateway.problems import Problem, TooManyStreams
 from gateway.quotas import QUOTAS
-from gateway.ready import Question
 from gateway.streams import RELAY, Signal, Stream
 from shared import metrics
 from shared.app import ENDINGS, LOOKUPS
@@ -38,7 +37,9 @@ from shared.domain.answers import (
 )
 from shared.errors import StoreUnavailable
 from shared.lookups import View
-from shared.messages import STAGES, Event, Lookup, decode_event, encode
+from shared.messages import STAGES, Event, EventType, Lookup, decode_event, encode
+
+_TOLD: Final = {name: metrics.sse_events.labels(name) for name in get_args(EventType)}
 
 routes = web.RouteTableDef()
 
@@ -63,13 +64,15 @@ routes = web.RouteTableDef()
 )
 async def ask_and_stream(request: web.Request) -> web.StreamResponse:
     """Ask for a lookup, and stream its events in the answer."""
-    asked = lookup_from(await read_json(request), request[CALLER])
+    body = await read(request)
+    if (hit := again(request, body, "frames")) is not None:
+        return _whole(request, hit)
     with request.app[QUOTAS].stream(request[CALLER]):
-        asking, before = await begin(request, asked, "frames")
+        asking, before = await begin(request, body, "frames")
         with request.app[RELAY].subscribed(asking.task_id, asking.caller.tenant) as stream:
             hit = await asking.take_on() if before is None else None
             if hit is not None:
-                return _whole(hit, asking.question)
+                return _whole(request, hit)
             return await _stream(request, stream, 0)
 
 
@@ -91,12 +94,16 @@ async def ask_and_stream(request: web.Request) -> web.StreamResponse:
     },
     problems=(429,),
 )
-async def ask(request: web.Request) -> web.Response:
+async def ask(request: web.Request) -> web.StreamResponse:
     """Ask for a lookup: the result itself if the cache has it, else where to follow it."""
-    asked = lookup_from(await read_json(request), request[CALLER])
-    asking, before = await begin(request, asked, "result")
+    body = await read(request)
+    if (hit := again(request, body, "result")) is not None:
+        return whole_answer(request, encode(done(hit)), JSON_HEADERS)
+    asking, before = await begin(request, body, "result")
     status, answer = await submit(asking, before)
-    headers = {"Location": f"/api/consultas/{asking.task_id}"} if status == 202 else None
+    if status == 200:
+        return whole_answer(request, encode(answer), JSON_HEADERS)
+    headers = {"Location": f"/api/consultas/{asking.task_id}"}
     return json_answer(answer, status=status, headers=headers)
 
 
@@ -219,7 +226,7 @@ async def _stream(
                 await writer.write(sse.PING)
             case (head, body):
                 await writer.write(sse.frame(head, body))
-                metrics.sse_events.labels(head.tipo).inc()
+                _TOLD[head.tipo].inc()
                 # It may be long until the next, and this one large.
                 del head, body
         del item
@@ -230,19 +237,19 @@ async def _replay(request: web.Request, view: View, seen: int, first: bytes) -> 
     """What follows the events seen, of a hit: nobody will tell more of it."""
     told = [(sse.head_of(body), body) for body in view.events[seen:]]
     for head, _ in told:
-        metrics.sse_events.labels(head.tipo).inc()
+        _TOLD[head.tipo].inc()
     writer = await sse.open_stream(request, view.task_id)
     frames = b"".join(sse.frame(head, body) for head, body in told)
     await writer.write(sse.retry() + first + frames)
     return await writer.end()
 
 
-def _whole(hit: Hit, question: Question) -> web.Response:
+def _whole(request: web.Request, hit: Hit) -> web.StreamResponse:
     """All of a stream at once, since all of it is here."""
-    for name in ("iniciado", *question.stages, "analysis", "completo"):
-        metrics.sse_events.labels(name).inc()
+    for name in ("iniciado", *hit.question.stages, "analysis", "completo"):
+        _TOLD[name].inc()
     headers = {**sse.HEADERS, "Location": f"/api/consultas/{hit.task_id}/eventos"}
-    return web.Response(body=hit.body, headers=headers)
+    return whole_answer(request, hit.body, headers)
 
 
 def _reset(view: View) -> bytes:

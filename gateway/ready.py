@@ -45,6 +45,10 @@ class Question(msgspec.Struct, frozen=True):
     purpose: str | None = None
     legal_basis: str | None = None
 
+    @property
+    def subject(self) -> str:
+        return f"{self.kind}:{self.digest}"
+
 
 def written(form: Form, events: Sequence[Event], task_id: str, first: int = 1) -> bytes:
     """All events of a lookup, the first of which has the number `first`."""

@@ -15,7 +15,6 @@ An entry is kept longer than it is fresh: when every provider is down, stale is 
 """
 
 import asyncio
-import hmac
 import math
 import re
 import sys
@@ -26,6 +25,7 @@ from typing import Any, Final
 
 from msgspec import Struct, json
 
+from shared.domain.keyed import Keyed
 from shared.errors import InvalidInput, StoreUnavailable
 from shared.identifiers import KINDS, parse
 from shared.messages import Outcome, instant, unix
@@ -82,7 +82,7 @@ class Cache:
 
     def __init__(self, store: Store, secret: Secret) -> None:
         self._store = store
-        self._secret = secret.reveal().encode()
+        self._keyed = Keyed(secret.reveal().encode())
         # Since they were written last.
         self._hits = self._misses = 0
 
@@ -97,7 +97,7 @@ class Cache:
 
     def digest_of(self, kind: str, value: str) -> str:
         """The digest of an identifier that is in its one spelling already."""
-        return hmac.digest(self._secret, f"{kind}:{value}".encode(), "sha256").hex()[:32]
+        return self._keyed.hex(f"{kind}:{value}".encode())[:32]
 
     async def read(self, kind: str, digest: str) -> Entries:
         """All that is known of a subject, fresh or stale, in one round trip."""
