@@ -9,28 +9,8 @@ from redis.exceptions import ResponseError
 from redis.exceptions import TimeoutError as Silent
 
 from shared.store.connection import Watcher, Wire
+from tests.transports import Transport
 from tests.virtual_time import run
-
-
-class Transport(asyncio.WriteTransport):
-    """Keeps what is written."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.written: list[bytes] = []
-        self.ended = False
-
-    def set_protocol(self, protocol: asyncio.BaseProtocol) -> None:
-        pass
-
-    def write(self, data: Any) -> None:
-        self.written.append(bytes(data))
-
-    def is_closing(self) -> bool:
-        return self.ended
-
-    def abort(self) -> None:
-        self.ended = True
 
 
 class Heard(Watcher):
