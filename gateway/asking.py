@@ -139,7 +139,7 @@ class Asking:
 
     async def _known(self) -> Hit | None:
         question, refused = self.question, None
-        if self.caller.key is None or self.app[HITS].near(question, self.form) is not None:
+        if self.caller.key is None or self.app[HITS].is_near(question, self.form):
             refused = await self._spend()
             hit = await self._cached()
         else:

@@ -87,12 +87,17 @@ class Hits:
         self._noted: dict[str, float] = {}
         self._writing: set[asyncio.Task[None]] = set()
 
+    def is_near(self, question: Question, form: Form) -> bool:
+        """Whether it would take no trip now."""
+        return self._at_hand(question, form) is not None
+
     def again(self, body: bytes, form: Form) -> Hit | None:
         """The answer that the same body had before, if it is at hand and still the same."""
         way = self._ways.get((form, _print(body)))
         ready = self._at_hand(way.question, form) if way is not None else None
         if way is None or ready is None or ready.identity is not way.made_of:
             return None
+        metrics.near_hits.inc()
         self._note_soon(way.question, way.task_id)
         return Hit(way.question, way.task_id, ready.given(way.question, way.task_id))
 
@@ -105,6 +110,7 @@ class Hits:
         ready = self._at_hand(question, form)
         if ready is None:
             return None
+        metrics.near_hits.inc()
         task_id = self._task_id(question, ready.identity)
         self._note_soon(question, task_id)
         if body and self._most_ways:
@@ -115,10 +121,7 @@ class Hits:
 
     def _at_hand(self, question: Question, form: Form) -> Ready | None:
         ready = self._near.get(question.subject, (question.stages, form))
-        if ready is None or not self._lease.holds():
-            return None
-        metrics.near_hits.inc()
-        return ready
+        return ready if ready is not None and self._lease.holds() else None
 
     async def find(self, question: Question, form: Form) -> Hit | None:
         """The answer from at hand, or read from Redis, which takes one trip; None if it has none.

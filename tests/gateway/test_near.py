@@ -14,9 +14,8 @@ from shared.app import CACHE, STORE
 from shared.cache import Cache
 from shared.settings import Secret
 from shared.store import Store
-from shared.store.near import LEASE_S
 from tests.arena import Arena, Arenas
-from tests.gateway.cached import Press, cep, fill, number_of
+from tests.gateway.cached import PROMISED_S, Press, cep, fill, number_of
 from tests.gateway.gateways import PATIENCE, Gateway, Gateways
 from tests.gateway.valve import Valve
 
@@ -122,13 +121,13 @@ async def test_a_gateway_whose_connection_falls_silent_serves_nothing_old(
             valve.shut()
             await fill(store, gateway, body, 2 * turn + 1)
             returned, asked = clock(), []
-            while clock() < returned + 4 * LEASE_S:
+            while clock() < returned + 4 * PROMISED_S:
                 asked.append(asyncio.create_task(ask()))
                 await asyncio.sleep(0.01)
             valve.open()
             async with asyncio.timeout(PATIENCE):
                 for began, number in await asyncio.gather(*asked):
-                    late = began > returned + LEASE_S
+                    late = began > returned + PROMISED_S
                     assert not late or number != 2 * turn, f"{began - returned:.3f} s after"
 
 
