@@ -1,10 +1,9 @@
 """Answers, and one that is given much faster than any other."""
 
 import time
-from collections.abc import Mapping
 from email.utils import formatdate
 from functools import lru_cache
-from typing import Any, Final
+from typing import Any, Final, Literal
 
 from aiohttp import HttpVersion11, web
 from aiohttp.abc import AbstractStreamWriter
@@ -12,9 +11,10 @@ from aiohttp.http import SERVER_SOFTWARE
 from aiohttp.web_request import BaseRequest
 from msgspec import json
 
+from gateway import sse
 from gateway.headers import ORIGIN, PRIVATE, SECURITY
 
-JSON_HEADERS: Final = {"Content-Type": "application/json"}
+_FORMS: Final = {"json": {"Content-Type": "application/json"}, "sse": sse.HEADERS}
 
 
 def json_answer(
@@ -27,17 +27,16 @@ def json_answer(
 
 
 def whole_answer(
-    request: web.Request, body: bytes, headers: Mapping[str, str]
+    request: web.Request, body: bytes, form: Literal["json", "sse"], location: str = ""
 ) -> web.StreamResponse:
-    """A good answer of the API, with these headers and those that all have."""
+    """A good answer of the API, with the headers that all have."""
     # What needs other headers goes the long way.
     if ORIGIN in request or request.version != HttpVersion11 or not request.keep_alive:
+        headers = {**_FORMS[form], "Location": location} if location else _FORMS[form]
         return web.Response(body=body, headers=headers)
-    told = "".join([f"{name}: {value}\r\n" for name, value in headers.items()])
-    if "Cache-Control" not in headers:
-        told += f"Cache-Control: {PRIVATE}\r\n"
-    head = _head(int(time.time())) + told.encode()
-    return Whole(b"%bContent-Length: %d\r\n\r\n%b" % (head, len(body), body))
+    head = _head(form, int(time.time()))
+    told = f"Location: {location}\r\n".encode() if location else b""
+    return Whole(b"%b%bContent-Length: %d\r\n\r\n%b" % (head, told, len(body), body))
 
 
 class Whole(web.StreamResponse):
@@ -63,9 +62,15 @@ class Whole(web.StreamResponse):
         """It has been written."""
 
 
-@lru_cache(maxsize=2)
-def _head(second: int) -> bytes:
-    """What all answers of one second begin with."""
-    every = {**SECURITY, "Date": formatdate(second, usegmt=True), "Server": SERVER_SOFTWARE}
+@lru_cache(maxsize=2 * len(_FORMS))
+def _head(form: str, second: int) -> bytes:
+    """What all answers of a form begin with in one second."""
+    every = {
+        "Date": formatdate(second, usegmt=True),
+        "Server": SERVER_SOFTWARE,
+        **SECURITY,
+        "Cache-Control": PRIVATE,
+        **_FORMS[form],
+    }
     lines = ["HTTP/1.1 200 OK", *(f"{name}: {value}" for name, value in every.items()), ""]
     return "\r\n".join(lines).encode()

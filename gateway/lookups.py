@@ -7,7 +7,7 @@ from aiohttp import web
 
 from gateway import examples, sse
 from gateway.access import ACCESS, CALLER
-from gateway.answers import JSON_HEADERS, json_answer, whole_answer
+from gateway.answers import json_answer, whole_answer
 from gateway.asking import again, begin, done, seen_by, submit
 from gateway.bodies import read
 from gateway.hits import HITS, Hit
@@ -98,11 +98,11 @@ async def ask(request: web.Request) -> web.StreamResponse:
     """Ask for a lookup: the result itself if the cache has it, else where to follow it."""
     body = await read(request)
     if (hit := again(request, body, "result")) is not None:
-        return whole_answer(request, encode(done(hit)), JSON_HEADERS)
+        return whole_answer(request, encode(done(hit)), "json")
     asking, before = await begin(request, body, "result")
     status, answer = await submit(asking, before)
     if status == 200:
-        return whole_answer(request, encode(answer), JSON_HEADERS)
+        return whole_answer(request, encode(answer), "json")
     headers = {"Location": f"/api/consultas/{asking.task_id}"}
     return json_answer(answer, status=status, headers=headers)
 
@@ -248,8 +248,7 @@ def _whole(request: web.Request, hit: Hit) -> web.StreamResponse:
     """All of a stream at once, since all of it is here."""
     for name in ("iniciado", *hit.question.stages, "analysis", "completo"):
         _TOLD[name].inc()
-    headers = {**sse.HEADERS, "Location": f"/api/consultas/{hit.task_id}/eventos"}
-    return whole_answer(request, hit.body, headers)
+    return whole_answer(request, hit.body, "sse", f"/api/consultas/{hit.task_id}/eventos")
 
 
 def _reset(view: View) -> bytes:

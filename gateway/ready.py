@@ -81,7 +81,8 @@ class Ready:
     ) -> None:
         named = [entries[stage] for stage in question.stages]
         self.form, self.identity = form, identity(question.stages, entries)
-        self._since = [unix(entry.fetched) for entry in named]
+        # When each stage's data was fetched (Unix seconds), by its gap.
+        self._since = [(b"%d" % place, unix(entry.fetched)) for place, entry in enumerate(named)]
         self._fresh_until = min((entry.fresh_until for entry in named), default=math.inf)
         self._until = until
         # The first tells what the asker said, and so is written anew each time.
@@ -97,7 +98,7 @@ class Ready:
         """The answer, at this moment."""
         now = time.time()
         gaps: dict[bytes, int | bytes] = {
-            b"%d" % place: max(0, int(now - since)) for place, since in enumerate(self._since)
+            gap: max(0, int(now - since)) for gap, since in self._since
         }
         if self.form == "result":
             return self._text % gaps
