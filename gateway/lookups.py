@@ -65,9 +65,9 @@ routes = web.RouteTableDef()
 async def ask_and_stream(request: web.Request) -> web.StreamResponse:
     """Ask for a lookup, and stream its events in the answer."""
     body = await read(request)
-    if (hit := again(request, body, "frames")) is not None:
-        return _whole(request, hit)
     with request.app[QUOTAS].stream(request[CALLER]):
+        if (hit := again(request, body, "frames")) is not None:
+            return _whole(request, hit)
         asking, before = await begin(request, body, "frames")
         with request.app[RELAY].subscribed(asking.task_id, asking.caller.tenant) as stream:
             hit = await asking.take_on() if before is None else None

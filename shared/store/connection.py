@@ -37,7 +37,7 @@ class Watcher:
     """Hears of a store's connection, in the order in which things come over it."""
 
     def made(self, wire: "Wire") -> None:
-        """There is a connection, and nobody has asked anything on it yet, or this one is late."""
+        """There is a connection. Whoever watches from the start asks the first thing on it."""
 
     def pushed(self, message: list[Any]) -> None:
         """Redis says something without having been asked."""
