@@ -1,9 +1,10 @@
 """Whether what was read from Redis a while ago is still so, without asking again.
 
 Redis says what changes (`CLIENT TRACKING`), on the connection that also brings its answers, and
-says everything in order: before it answers a command, it has told of all that changed before it
-ran that. So the newest command that was answered proves everything up to the moment it was asked,
-and what was read may be used without a look for LEASE_S from then on. However the connection ends,
+says everything in order: whoever changed something has its answer only after that was told, and a
+command that is asked later is answered later. So the newest command that was answered proves all
+that had been changed by the moment it was asked, and what was read may be used without a look for
+LEASE_S from then on. However the connection ends,
 even without a word, nothing is used for longer, and whoever changes something waits for nobody.
 """
 
