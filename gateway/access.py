@@ -17,7 +17,6 @@ from gateway.operation import requested
 from gateway.problems import Problem
 from gateway.security.local import insist_on_local
 from shared.keys import SCOPES, ApiKey, Keys, Scope
-from shared.lookups import KEEP_S
 from shared.settings import Secret
 from shared.topology import MAX_PRIORITY
 
@@ -50,8 +49,8 @@ _EVERYBODY: Final = Caller(LOCAL, frozenset(SCOPES))
 class Access:
     """Lets callers in by key, or to one lookup's stream by ticket."""
 
-    def __init__(self, keys: Keys | None, secret: Secret) -> None:
-        self.keys = keys
+    def __init__(self, keys: Keys | None, secret: Secret, keep_s: float) -> None:
+        self.keys, self._keep_s = keys, keep_s
         # Tickets are no digests of identifiers: a key of their own.
         self._secret = hmac.digest(secret.reveal().encode(), b"tickets", "sha256")
 
@@ -64,7 +63,7 @@ class Access:
         Args:
             lifetime: seconds from now until the lookup has ended at the latest.
         """
-        end = int(time.time() + lifetime) + KEEP_S
+        end = int(time.time() + lifetime + self._keep_s)
         return f"{end}.{key.id}.{self._sign(end, key.id, task_id)}"
 
     def address(self, caller: Caller, task_id: str, lifetime: float) -> str:

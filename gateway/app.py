@@ -12,6 +12,7 @@ from aiohttp import web
 
 from gateway import bulk, cache, circuits, documents, headers, lookups, operations
 from gateway.access import ACCESS, Access, guard
+from gateway.hits import HITS, Hits
 from gateway.operations import QUEUES
 from gateway.problems import problems
 from gateway.quotas import QUOTAS, Quotas
@@ -20,7 +21,7 @@ from gateway.settings import Settings
 from gateway.streaming.room import ROOM, Room
 from gateway.streams import RELAY, Relay, Signal
 from gateway.tracing import trace
-from shared.app import BUS, ENDINGS, LIMITER, LOOKUPS, STORE, SUPERVISOR, base
+from shared.app import BUS, CACHE, ENDINGS, LIMITER, LOOKUPS, STORE, SUPERVISOR, base
 from shared.errors import InvalidSetting
 from shared.keys import Keys
 from shared.messages import MAX_BODY
@@ -40,10 +41,10 @@ def build(settings: Settings, keys: Keys | None) -> web.Application:
         "gateway",
         # What is cached is served all the same.
         writes=False,
-        middlewares=[headers.cors(settings.cors_origins), problems, guard, trace],
+        middlewares=[*headers.cors(settings.cors_origins), problems, guard, trace],
         client_max_size=MAX_BODY,
     )
-    app[ACCESS] = Access(keys, settings.cache_secret)
+    app[ACCESS] = Access(keys, settings.cache_secret, settings.keep_s)
     app[ROOM] = Room()
     app[PRINTS] = Prints(settings.cache_secret)
     for module in (bulk, lookups, cache, circuits, operations):
@@ -67,7 +68,15 @@ def _parts(settings: Settings, keys: Keys | None):  # type: ignore[no-untyped-de
             streams=settings.max_streams,
             each=settings.max_streams_per_client,
         )
+        app[HITS] = Hits(
+            app[STORE],
+            app[CACHE],
+            settings.cache_secret,
+            room=settings.near_cache_bytes,
+            keep_s=settings.keep_s,
+        )
         app[QUEUES] = Queues(app[BUS], app[STORE], settings.of)
+        app[SUPERVISOR].keep("counts", app[CACHE].keep_counts)
         app[SUPERVISOR].keep("streams", app[RELAY].beat)
         app[SUPERVISOR].keep("quiet streams", app[RELAY].look)
         if keys is not None:

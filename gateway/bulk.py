@@ -11,7 +11,6 @@ bounded.
 import asyncio
 from collections.abc import AsyncIterable
 from typing import Any, Final
-from uuid import uuid4
 
 import msgspec
 from aiohttp import web
@@ -131,7 +130,7 @@ async def _one(request: web.Request, index: int, asked: Lookup | InvalidInput) -
     try:
         if isinstance(asked, InvalidInput):
             raise asked
-        status, answer = await submit(Asking(request.app, request[CALLER], asked, str(uuid4())))
+        status, answer = await submit(Asking(request.app, request[CALLER], asked, "result"))
     except Problem as problem:
         return BulkItem(index=index, http=problem.status, detail=problem.detail)
     except InvalidInput as error:

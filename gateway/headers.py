@@ -6,7 +6,7 @@ from typing import Final
 from aiohttp import web
 from aiohttp.typedefs import Handler
 
-_SECURITY: Final = {
+SECURITY: Final = {
     "Content-Security-Policy": (
         "default-src 'self'; base-uri 'none'; frame-ancestors 'none'; form-action 'self'"
     ),
@@ -15,6 +15,8 @@ _SECURITY: Final = {
     "Cross-Origin-Opener-Policy": "same-origin",
     "Cross-Origin-Resource-Policy": "same-origin",
 }
+# What nobody keeps on the way.
+PRIVATE: Final = "no-store"
 _ALLOWED: Final = {
     "Access-Control-Allow-Methods": "GET, POST, PUT, DELETE",
     "Access-Control-Allow-Headers": "Authorization, Content-Type, Idempotency-Key, Last-Event-ID",
@@ -30,16 +32,16 @@ async def secure(request: web.Request, response: web.StreamResponse) -> None:
 
     Pages and modules are asked for anew, or an upgrade would mix old ones with new ones.
     """
-    for name, value in _SECURITY.items():
+    for name, value in SECURITY.items():
         response.headers.setdefault(name, value)
-    keep = "no-store" if request.path.startswith("/api/") else "no-cache"
+    keep = PRIVATE if request.path.startswith("/api/") else "no-cache"
     response.headers.setdefault("Cache-Control", keep)
 
 
 def cors(
     origins: frozenset[str],
-) -> Callable[[web.Request, Handler], Awaitable[web.StreamResponse]]:
-    """Answer preflights of these origins, and let them read what they asked for."""
+) -> list[Callable[[web.Request, Handler], Awaitable[web.StreamResponse]]]:
+    """What answers preflights of these origins, and lets them read what they asked for."""
 
     @web.middleware
     async def middleware(request: web.Request, handler: Handler) -> web.StreamResponse:
@@ -52,7 +54,7 @@ def cors(
             return web.Response(status=204, headers=_ALLOWED)
         return await handler(request)
 
-    return middleware
+    return [middleware] if origins else []
 
 
 async def allow(request: web.Request, response: web.StreamResponse) -> None:

@@ -1,15 +1,16 @@
 """The routes of a lookup: ask, follow, look, cancel."""
 
 from collections.abc import Sequence
-from typing import Any, cast
+from typing import Any, Final, cast, get_args
 
 from aiohttp import web
 
 from gateway import examples, sse
 from gateway.access import ACCESS, CALLER
-from gateway.answers import json_answer
-from gateway.asking import Asking, begin, seen_by, submit
-from gateway.bodies import lookup_from, read_json
+from gateway.answers import json_answer, whole_answer
+from gateway.asking import again, begin, done, seen_by, submit
+from gateway.bodies import read
+from gateway.hits import HITS, Hit
 from gateway.operation import (
     IDEMPOTENCY_KEY,
     LAST_EVENT_ID,
@@ -36,7 +37,9 @@ from shared.domain.answers import (
 )
 from shared.errors import StoreUnavailable
 from shared.lookups import View
-from shared.messages import STAGES, Event, Lookup, addressed, decode_event, encode
+from shared.messages import STAGES, Event, EventType, Lookup, decode_event, encode
+
+_TOLD: Final = {name: metrics.sse_events.labels(name) for name in get_args(EventType)}
 
 routes = web.RouteTableDef()
 
@@ -61,16 +64,16 @@ routes = web.RouteTableDef()
 )
 async def ask_and_stream(request: web.Request) -> web.StreamResponse:
     """Ask for a lookup, and stream its events in the answer."""
-    asked = lookup_from(await read_json(request), request[CALLER])
+    body = await read(request)
     with request.app[QUOTAS].stream(request[CALLER]):
-        asking, before = await begin(request, asked)
+        if (hit := again(request, body, "frames")) is not None:
+            return _whole(request, hit)
+        asking, before = await begin(request, body, "frames")
         with request.app[RELAY].subscribed(asking.task_id, asking.caller.tenant) as stream:
-            # Under an Idempotency-Key before it is told: two answers must not be two ends.
             asking.listener = request.app[RELAY].name
-            keep = bool(asking.once)
-            events = await asking.take_on(keep=keep) if before is None else None
-            if events is not None:
-                return await _stream_hit(request, asking, events, kept=keep)
+            hit = await asking.take_on() if before is None else None
+            if hit is not None:
+                return _whole(request, hit)
             left = asking.lifetime if asking.new else None
             return await _stream(request, stream, 0, left=left)
 
@@ -93,11 +96,16 @@ async def ask_and_stream(request: web.Request) -> web.StreamResponse:
     },
     problems=(429,),
 )
-async def ask(request: web.Request) -> web.Response:
+async def ask(request: web.Request) -> web.StreamResponse:
     """Ask for a lookup: the result itself if the cache has it, else where to follow it."""
-    asking, before = await begin(request, lookup_from(await read_json(request), request[CALLER]))
+    body = await read(request)
+    if (hit := again(request, body, "result")) is not None:
+        return whole_answer(request, encode(done(hit)), "json")
+    asking, before = await begin(request, body, "result")
     status, answer = await submit(asking, before)
-    headers = {"Location": f"/api/consultas/{asking.task_id}"} if status == 202 else None
+    if status == 200:
+        return whole_answer(request, encode(answer), "json")
+    headers = {"Location": f"/api/consultas/{asking.task_id}"}
     return json_answer(answer, status=status, headers=headers)
 
 
@@ -125,14 +133,16 @@ async def follow(request: web.Request) -> web.StreamResponse:
     204 once the client has seen the last: the one answer that stops an EventSource for good.
     """
     try:
-        seen, first = await _place(request)
+        view = await _view(request)
+        seen, first = _place(view, _cursor(request))
         if seen is None:
             return web.Response(status=204)
-        task_id = request.match_info["task_id"]
         with (
             request.app[QUOTAS].stream(request[CALLER]),
-            request.app[RELAY].subscribed(task_id, request[CALLER].tenant) as stream,
+            request.app[RELAY].subscribed(view.task_id, request[CALLER].tenant) as stream,
         ):
+            if view.is_hit:
+                return await _replay(request, view, seen, first)
             return await _stream(request, stream, seen, first)
     except TooManyStreams:
         return await _come_back(request)
@@ -178,13 +188,14 @@ async def cancel(request: web.Request) -> web.Response:
     return json_answer(Revoked(task_id=view.task_id, status="REVOKED"))
 
 
-async def _place(request: web.Request) -> tuple[int | None, bytes]:
+def _place(view: View, seen: int | None) -> tuple[int | None, bytes]:
     """Where a client wants to go on: how many events it has seen, and what to tell it first.
 
     None if there is nothing it has not seen.
+
+    Args:
+        seen: what it says that it has seen; None if that could not be read.
     """
-    view = await _view(request)
-    seen = _cursor(request)
     if seen and view.ended and not view.events:
         # Its log is lost, which it has been told.
         return None, b""
@@ -221,27 +232,29 @@ async def _stream(
                 await writer.write(sse.PING)
             case (head, body):
                 await writer.write(sse.frame(head, body))
-                metrics.sse_events.labels(head.tipo).inc()
+                _TOLD[head.tipo].inc()
                 # It may be long until the next, and this one large.
                 del head, body
         del item
     return await writer.end()
 
 
-async def _stream_hit(
-    request: web.Request, asking: Asking, events: Sequence[Event], *, kept: bool
-) -> web.StreamResponse:
-    """All of it in one write, since all of it is here."""
-    frames = []
-    for seq, told in enumerate(events, 1):
-        body = addressed(encode(told), asking.task_id, seq)
-        frames.append(sse.frame(sse.Head(told.type, seq), body))
-        metrics.sse_events.labels(told.type).inc()
-    writer = await sse.open_stream(request, asking.task_id)
-    await writer.write(b"".join(frames))
-    if not kept:
-        await asking.keep(list(events))
+async def _replay(request: web.Request, view: View, seen: int, first: bytes) -> web.StreamResponse:
+    """What follows the events seen, of a hit: nobody will tell more of it."""
+    told = [(sse.head_of(body), body) for body in view.events[seen:]]
+    for head, _ in told:
+        _TOLD[head.tipo].inc()
+    writer = await sse.open_stream(request, view.task_id)
+    frames = b"".join(sse.frame(head, body) for head, body in told)
+    await writer.write(sse.retry() + first + frames)
     return await writer.end()
+
+
+def _whole(request: web.Request, hit: Hit) -> web.StreamResponse:
+    """All of a stream at once, since all of it is here."""
+    for name in ("iniciado", *hit.question.stages, "analysis", "completo"):
+        _TOLD[name].inc()
+    return whole_answer(request, hit.body, "sse", f"/api/consultas/{hit.task_id}/eventos")
 
 
 def _reset(view: View) -> bytes:
@@ -259,7 +272,8 @@ async def _come_back(request: web.Request) -> web.StreamResponse:
 
 async def _view(request: web.Request) -> View:
     """The lookup of the path, from its first event on."""
-    view = await request.app[LOOKUPS].view(request.match_info["task_id"])
+    task_id = request.match_info["task_id"]
+    view = await request.app[LOOKUPS].view(task_id) or await request.app[HITS].view(task_id)
     return seen_by(request[CALLER], view)
 
 

@@ -39,7 +39,7 @@ _SECURITY: Final = {
         "in": "query",
         "name": "ticket",
         "description": "O bilhete que vem em `eventos` na resposta ao pedido: abre o fluxo daquela "
-        "consulta, enquanto ela corre e por uma hora depois, para quem não define cabeçalhos "
+        "consulta, enquanto ela pode ser vista (`KEEP_S`), para quem não define cabeçalhos "
         "(`EventSource`).",
     },
 }

@@ -6,7 +6,7 @@ from urllib.parse import urlsplit
 
 from shared.errors import InvalidSetting
 from shared.service.settings import Service
-from shared.settings import LOOPBACK, flag, port, positive, setting
+from shared.settings import LOOPBACK, flag, port, positive, setting, whole
 
 
 def origins(text: str) -> frozenset[str]:
@@ -30,6 +30,8 @@ class Settings(Service):
     gateway_share_port: bool = setting(flag, "off")
     api_keys_file: Path | None = setting(lambda text: Path(text) if text else None, "")
     cors_origins: frozenset[str] = setting(origins, "")
+    # Memory for answers that stand ready; 0 has every hit read from Redis.
+    near_cache_bytes: int = setting(whole, str(64 * 1024 * 1024))
     max_streams: int = setting(positive, "20000")
     max_streams_per_client: int = setting(positive, "1000")
 

@@ -9,5 +9,7 @@ from shared.domain.trace import TRACE, carrying
 @web.middleware
 async def trace(request: web.Request, handler: Handler) -> web.StreamResponse:
     """Carry the trace while the request is served."""
+    if TRACE not in request.headers:
+        return await handler(request)
     with carrying(request.headers.get(TRACE)):
         return await handler(request)

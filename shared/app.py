@@ -66,7 +66,7 @@ def base(settings: Service, name: str, *, writes: bool = True, **options: Any) -
             supervisor,
         ):
             app[STORE], app[BUS] = store, bus
-            app[LOOKUPS] = Lookups(store)
+            app[LOOKUPS] = Lookups(store, keep_s=settings.keep_s)
             app[CACHE] = Cache(store, settings.cache_secret)
             app[LIMITER] = Limiter(store)
             app[REPORTER] = Reporter(bus, app[LOOKUPS])

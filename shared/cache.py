@@ -4,7 +4,7 @@
     consulta:version                        the schema version; raising it hides all before it
     consulta:cache:keys:{version}           zset: the subjects of a version, {tipo}:{digest}, by
                                             the instant their key expires (ms of Redis' clock)
-    consulta:cache:counters                 hash: hits, misses
+    consulta:cache:counters                 hash: hits, misses; processes add theirs each second
 
 The index is there so that subjects can be counted without a walk over all keys. Whatever writes or
 removes a subject's key does the same in it, in the same script. Entries of a release that had no
@@ -14,8 +14,8 @@ The digest is keyed, since a plain hash of a CPF is undone in minutes by trying 
 An entry is kept longer than it is fresh: when every provider is down, stale is better than none.
 """
 
-import hashlib
-import hmac
+import asyncio
+import math
 import re
 import sys
 import time
@@ -25,6 +25,7 @@ from typing import Any, Final
 
 from msgspec import Struct, json
 
+from shared.domain.keyed import Keyed
 from shared.errors import InvalidInput, StoreUnavailable
 from shared.identifiers import KINDS, parse
 from shared.messages import Outcome, instant, unix
@@ -36,10 +37,14 @@ DAY: Final = 86400.0
 KEEP: Final = 30 * DAY
 # Seconds an entry is fresh where its writer does not say: person and company data, then the rest.
 TTL: Final[dict[str, float]] = {"cpf": 7 * DAY, "cnpj": 7 * DAY, "ddd": 30 * DAY}
-_VERSION: Final = "consulta:version"
+VERSION: Final = "consulta:version"
+# What the keys of all subjects and of the version begin with, and no others.
+PREFIX: Final = "consulta:v"
 _COUNTERS: Final = "consulta:cache:counters"
 _INDEX: Final = "consulta:cache:keys:"
 _WILDCARDS: Final = frozenset("*?")
+# How often they are written.
+COUNTS_S: Final = 1.0
 # What a caller may invalidate by: our own keys, wholly or up to a wildcard.
 _PATTERN: Final = re.compile(r"consulta:v(\d+|\*):([a-z]+|\*)(:[0-9a-f?*]+)?|consulta:v(\d+|\*):\*")
 
@@ -78,7 +83,9 @@ class Cache:
 
     def __init__(self, store: Store, secret: Secret) -> None:
         self._store = store
-        self._secret = secret.reveal().encode()
+        self._keyed = Keyed(secret.reveal().encode())
+        # Since they were written last.
+        self._hits = self._misses = 0
 
     def digest(self, kind: str, identifier: str) -> str:
         """The subject's digest: 32 hex digits, the same for every spelling.
@@ -87,19 +94,26 @@ class Cache:
             InvalidInput: no identifier of that kind.
         """
         value = parse(kind, identifier).value if kind in KINDS else identifier.strip()
-        subject = f"{kind}:{value}".encode()
-        return hmac.new(self._secret, subject, hashlib.sha256).hexdigest()[:32]
+        return self.digest_of(kind, value)
+
+    def digest_of(self, kind: str, value: str) -> str:
+        """The digest of an identifier that is in its one spelling already."""
+        return self._keyed.hex(f"{kind}:{value}".encode())[:32]
 
     async def read(self, kind: str, digest: str) -> Entries:
         """All that is known of a subject, fresh or stale, in one round trip."""
-        flat = await self._store.run("cache_read", [_VERSION], kind, digest)
-        return entries_of(flat)
+        return (await self.look(kind, digest))[0]
+
+    async def look(self, kind: str, digest: str) -> tuple[Entries, float]:
+        """The same, and the seconds for which there is anything."""
+        left, flat = await self._store.run("cache_read", [VERSION], kind, digest)
+        return entries_of(flat), left / 1000 if left >= 0 else math.inf
 
     async def write(self, kind: str, digest: str, entries: Entries) -> None:
         """Store entries of a subject under the version of this moment."""
         if entries:
             fields = kept(kind, digest, entries).fields
-            await self._store.run("cache_write", [_VERSION], kind, digest, int(KEEP), *fields)
+            await self._store.run("cache_write", [VERSION], kind, digest, int(KEEP), *fields)
 
     async def get(self, kind: str, identifier: str, field: str) -> Entry | None:
         """One entry of a subject, fresh or stale."""
@@ -122,27 +136,59 @@ class Cache:
         await self.write(kind, self.digest(kind, identifier), {field: entry})
         return entry
 
-    async def count(self, *, hit: bool) -> None:
-        """Note that a lookup was a hit, or was none; of a Redis that takes no writes it is not.
+    def count(self, *, hit: bool) -> None:
+        """Note that a lookup was a hit, or was none."""
+        if hit:
+            self._hits += 1
+        else:
+            self._misses += 1
 
-        What is cached can be read from one, and is not to be refused for the sake of a count.
+    async def write_counts(self) -> None:
+        """Add what was counted to what all processes have counted.
+
+        Raises:
+            StoreUnavailable: it will be added the next time; once too often if only the answer was
+                lost.
         """
-        with suppress(StoreUnavailable):
-            await self._store.do("HINCRBY", _COUNTERS, "hits" if hit else "misses", 1)
+        hits, misses = self._hits, self._misses
+        if not hits and not misses:
+            return
+        self._hits = self._misses = 0
+        try:
+            await asyncio.gather(
+                self._store.do("HINCRBY", _COUNTERS, "hits", hits),
+                self._store.do("HINCRBY", _COUNTERS, "misses", misses),
+            )
+        except BaseException:
+            self._hits += hits
+            self._misses += misses
+            raise
+
+    async def keep_counts(self) -> None:
+        """Do so once a second until cancelled, and then once more."""
+        try:
+            while True:
+                await asyncio.sleep(COUNTS_S)
+                # A Redis that takes no write may be read, and so may what is cached there.
+                with suppress(StoreUnavailable):
+                    await self.write_counts()
+        finally:
+            with suppress(StoreUnavailable):
+                await self.write_counts()
 
     async def version(self) -> int:
         """The schema version of this moment."""
-        return int(await self._store.do("GET", _VERSION) or 1)
+        return int(await self._store.do("GET", VERSION) or 1)
 
     async def raise_version(self) -> int:
         """Make everything stored until now invalid, in every process at once."""
-        await self._store.do("SET", _VERSION, 1, "NX")
-        return int(await self._store.do("INCR", _VERSION))
+        await self._store.do("SET", VERSION, 1, "NX")
+        return int(await self._store.do("INCR", VERSION))
 
     async def invalidate(self, kind: str, identifier: str) -> int:
         """Forget a subject. Returns how many keys were removed."""
         digest = self.digest(kind, identifier)
-        return int(await self._store.run("cache_forget", [_VERSION], kind, digest))
+        return int(await self._store.run("cache_forget", [VERSION], kind, digest))
 
     async def invalidate_pattern(self, pattern: str) -> int:
         """Forget every subject whose key matches, e.g. `consulta:v2:cpf:*`.
@@ -190,7 +236,7 @@ class Cache:
     @translated
     async def statistics(self) -> dict[str, int]:
         """`total_keys` of this version, `hits` and `misses` so far, `memory_used` in bytes."""
-        total, hits, misses = await self._store.run("cache_statistics", [_VERSION, _COUNTERS])
+        total, hits, misses = await self._store.run("cache_statistics", [VERSION, _COUNTERS])
         memory = await self._store.redis.info("memory")
         return {
             "total_keys": int(total),

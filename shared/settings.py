@@ -131,6 +131,13 @@ def positive(text: str) -> int:
     return int(text)
 
 
+def whole(text: str) -> int:
+    """A whole number, or zero."""
+    if not text.isdecimal():
+        raise ValueError("give a whole number, or 0")
+    return int(text)
+
+
 def seconds(text: str) -> float:
     """A duration: `90`, `30s`, `15min`, `6h`, `7d`."""
     units = {"s": 1, "min": 60, "h": 3600, "d": 86400}

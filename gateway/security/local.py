@@ -5,6 +5,7 @@ and a browser for whatever page it shows.
 """
 
 import re
+from functools import lru_cache
 from typing import Final
 
 from aiohttp import HttpVersion11, web
@@ -43,7 +44,13 @@ def insist_on_local(request: web.Request) -> None:
 
 def _is_passed_on(request: web.Request) -> bool:
     """Whether a proxy sent it. nginx that was told nothing adds no header, but speaks HTTP/1.0."""
-    return request.version < HttpVersion11 or any(map(_OF_PROXIES.fullmatch, request.headers))
+    return request.version < HttpVersion11 or _are_of_proxies(tuple(request.headers))
+
+
+@lru_cache(maxsize=256)
+def _are_of_proxies(headers: tuple[str, ...]) -> bool:
+    """Whether any is. A client sends the same ones with each of its requests."""
+    return any(map(_OF_PROXIES.fullmatch, headers))
 
 
 def _is_local(host: str) -> bool:

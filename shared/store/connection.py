@@ -11,6 +11,8 @@ A command is sent once, or not at all. Whatever is under way when the connection
 """
 
 import asyncio
+import math
+import time
 from collections import deque
 from collections.abc import Callable
 from typing import Any, Final
@@ -25,23 +27,47 @@ from redis.exceptions import TimeoutError as Silent
 from shared.tasks import is_cancelled
 
 Command = tuple[str | bytes | int | float, ...]
-Push = Callable[[list[Any]], None]
 
 # How often to look for an answer that does not come, as a part of what it may take.
 _LOOK: Final = 0.1
 _MORE: Final = object()
 
 
+class Watcher:
+    """Hears of a store's connection, in the order in which things come over it."""
+
+    def made(self, wire: "Wire") -> None:
+        """There is a connection. Whoever watches from the start asks the first thing on it."""
+
+    def pushed(self, message: list[Any]) -> None:
+        """Redis says something without having been asked."""
+
+    def lost(self) -> None:
+        """The connection has ended."""
+
+
 class Wire(asyncio.Protocol):
     """One connection's commands and answers, from when it is made to when it ends.
 
+    Redis speaks in order: whatever it had to say up to the moment `proved` has come. That is when
+    the newest command was asked that it has answered, and not with an error; `asked` is when the
+    newest of all was. Both are seconds of the clock.
+
     Args:
         timeout: seconds after which a command without an answer ends the connection.
-        on_push: gets what Redis says without having been asked.
+        clock: monotonic seconds.
     """
 
-    def __init__(self, transport: asyncio.WriteTransport, timeout: float, on_push: Push) -> None:
-        self._transport, self._timeout, self._on_push = transport, timeout, on_push
+    def __init__(
+        self,
+        transport: asyncio.WriteTransport,
+        timeout: float,
+        watcher: Watcher,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._transport, self._timeout, self._clock = transport, timeout, clock
+        self.watcher = watcher
+        self.asked = self.proved = -math.inf
         self._loop = asyncio.get_running_loop()
         self._reader = hiredis.Reader(
             protocolError=InvalidResponse, replyError=BaseParser.parse_error, notEnoughData=_MORE
@@ -68,14 +94,17 @@ class Wire(asyncio.Protocol):
         if not self._unsent:
             self._loop.call_soon(self._send)
         self._unsent.append(packed)
-        self._asked.append((answer, self._loop.time()))
+        self.asked = self._clock()
+        self._asked.append((answer, self.asked))
         if self._watch is None:
             self._watch = self._loop.call_later(_LOOK * self._timeout, self._look)
         return answer
 
     def close(self, fault: Exception | None = None) -> None:
         """End the connection, and with it whatever waits for an answer."""
-        self._fault = self._fault or fault or Ended("the connection was closed")
+        if self._fault is None:
+            self._fault = fault or Ended("the connection was closed")
+            self.watcher.lost()
         if self._watch is not None:
             self._watch.cancel()
             self._watch = None
@@ -102,9 +131,11 @@ class Wire(asyncio.Protocol):
 
     def _take(self, reply: Any) -> None:
         if type(reply) is hiredis.PushNotification:
-            self._on_push(reply)
+            self.watcher.pushed(reply)
             return
-        answer, _ = self._asked.popleft()
+        answer, asked = self._asked.popleft()
+        if not isinstance(reply, Exception):
+            self.proved = asked
         if answer.done():
             return  # its waiter was cancelled
         if isinstance(reply, Exception):
@@ -122,7 +153,7 @@ class Wire(asyncio.Protocol):
         self._watch = None
         if not self._asked:
             return
-        if self._loop.time() - self._asked[0][1] > self._timeout:
+        if self._clock() - self._asked[0][1] > self._timeout:
             self.close(Silent("no answer in time"))
         else:
             self._watch = self._loop.call_later(_LOOK * self._timeout, self._look)
@@ -134,21 +165,23 @@ class Pipeline:
     Args:
         make: an unconnected connection of redis-py.
         timeout: seconds for an answer.
-        on_push: gets what Redis says without having been asked.
     """
 
-    def __init__(
-        self,
-        make: Callable[[], AbstractConnection],
-        timeout: float,
-        on_push: Push = lambda _: None,
-    ) -> None:
-        self._make, self._timeout, self._on_push = make, timeout, on_push
+    def __init__(self, make: Callable[[], AbstractConnection], timeout: float) -> None:
+        self._make, self._timeout = make, timeout
+        self._watcher = Watcher()
         self._wire: Wire | None = None
         # Held for as long as its transport is in use: it closes it when it goes.
         self._connection: AbstractConnection | None = None
         self._connecting: asyncio.Task[Wire] | None = None
         self._closed = False
+
+    def watch(self, watcher: Watcher) -> None:
+        """Have somebody hear of the connection there is, and of those to come."""
+        self._watcher = watcher
+        if self._wire is not None and self._wire.is_open:
+            self._wire.watcher = watcher
+            watcher.made(self._wire)
 
     async def do(self, *command: str | bytes | int | float) -> Any:
         """Run one command.
@@ -167,8 +200,6 @@ class Pipeline:
         if self._connecting is not None:
             self._connecting.cancel()
             await asyncio.wait({self._connecting})
-        if self._wire is not None:
-            self._wire.close()
         await self._drop()
 
     async def _connected(self) -> Wire:
@@ -201,10 +232,15 @@ class Pipeline:
         writer = connection._writer  # it has no public name
         assert writer is not None  # noqa: S101 - connected
         self._connection = connection
-        self._wire = Wire(writer.transport, self._timeout, self._on_push)
+        self._wire = Wire(writer.transport, self._timeout, self._watcher)
+        self._watcher.made(self._wire)
         return self._wire
 
     async def _drop(self) -> None:
-        connection, self._connection, self._wire = self._connection, None, None
+        connection, wire = self._connection, self._wire
+        self._connection = self._wire = None
+        if wire is not None:
+            # Its end is told before the next one is made.
+            wire.close()
         if connection is not None:
             await connection.disconnect(nowait=True)

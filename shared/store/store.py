@@ -17,7 +17,7 @@ from redis.backoff import NoBackoff
 from redis.exceptions import DataError, NoScriptError, RedisError, ResponseError
 
 from shared.errors import StoreRefused, StoreUnavailable
-from shared.store.connection import Pipeline, Push
+from shared.store.connection import Pipeline, Watcher
 
 Parameters = ParamSpec("Parameters")
 Result = TypeVar("Result")
@@ -70,12 +70,9 @@ class Store:
 
     `redis` is redis-py's own client, with connections of its own, for what takes its time: walks
     over many keys, `INFO`.
-
-    Args:
-        on_push: gets what Redis says without having been asked.
     """
 
-    def __init__(self, url: str, *, on_push: Push = lambda _: None) -> None:
+    def __init__(self, url: str) -> None:
         options: dict[str, Any] = {
             "socket_timeout": TIMEOUT,
             "socket_connect_timeout": TIMEOUT,
@@ -87,7 +84,7 @@ class Store:
         )
         self.redis: Redis = Redis(connection_pool=slow)
         made = ConnectionPool.from_url(url, protocol=3, **options)
-        self._pipeline = Pipeline(made.make_connection, TIMEOUT, on_push)
+        self._pipeline = Pipeline(made.make_connection, TIMEOUT)
         self._scripts: dict[str, tuple[str, str]] = {}
 
     async def __aenter__(self) -> "Store":
@@ -97,6 +94,10 @@ class Store:
         await self._pipeline.close()
         await self.redis.aclose()
         await self.redis.connection_pool.disconnect()
+
+    def watch(self, watcher: Watcher) -> None:
+        """Have somebody hear of the connection, and of what Redis says on it unasked."""
+        self._pipeline.watch(watcher)
 
     @translated
     async def run(self, name: str, keys: list[str], *args: Argument) -> Any:

@@ -1,11 +1,16 @@
 """What a key may take: so many lookups in a window, so many under way, over all replicas."""
 
+import asyncio
 from typing import Any
 
 import pytest
 
 from shared.errors import BusUnavailable
+from shared.store import Store
+from shared.store.connection import Wire
+from shared.store.store import SCRIPTS
 from tests.gateway.backstage import Backstage
+from tests.gateway.cached import cep, fill
 from tests.gateway.gateways import CEP, Gateway, Gateways
 from tests.gateway.keyring import Keyring, known
 
@@ -27,6 +32,58 @@ async def test_a_key_is_held_to_its_rate_over_two_replicas(
                 assert "5/hour" in (await answer.json(content_type=None))["detail"]
     other = pair[0].using(keyring.make())
     await (await known(other, other.headers["Authorization"].split()[1])).ask()
+
+
+@pytest.mark.parametrize("path", ["/api/consultas", "/api/consulta-stream"])
+async def test_what_is_cached_counts_in_the_window_of_a_key_exactly(
+    gateways: Gateways, keyring: Keyring, store: Store, path: str
+) -> None:
+    key, body = keyring.make(rate="9/hour"), cep(1)
+    pair = [(await gateways.start(keyring.file)).using(key) for _ in range(2)]
+    await fill(store, pair[0], body, 1)
+    # However it is come by: read, at hand, or at the same moment as others.
+    statuses = [await _status(pair[number % 2], path, body) for number in range(5)]
+    assert statuses == [200] * 5
+    statuses = await asyncio.gather(*(_status(pair[n % 2], path, body) for n in range(10)))
+    assert sorted(statuses) == [200] * 4 + [429] * 6
+    for caller in pair:
+        status, problem = await caller.json("POST", path, body)
+        assert (status, problem["detail"]) == (429, "limite da chave: 9/hour")
+        assert (await caller.json("POST", "/api/consultas/lote", [body]))[1][0]["http"] == 429
+
+
+async def test_a_permit_and_what_the_cache_has_are_asked_for_in_one_trip(
+    gateways: Gateways, keyring: Keyring, store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    caller = (await gateways.start(keyring.file)).using(keyring.make(rate="9/hour"))
+    caller = await known(caller, caller.headers["Authorization"].split()[1])
+    await fill(store, caller, cep(2), 1)
+    writes: list[bytes] = []
+    send = Wire._send
+
+    def heard(wire: Wire) -> None:
+        writes.append(b"".join(wire._unsent))
+        send(wire)
+
+    monkeypatch.setattr(Wire, "_send", heard)
+    scripts = [
+        await store.redis.script_load((SCRIPTS / f"{name}.lua").read_text())
+        for name in ("acquire", "cache_read")
+    ]
+    acquire, read = (str(digest).encode() for digest in scripts)
+    assert await _status(caller, "/api/consultas", cep(2)) == 200
+    assert [acquire in write for write in writes if read in write] == [True]
+    writes.clear()
+    # Once it is at hand, the permit alone is asked for.
+    assert await _status(caller, "/api/consultas", cep(2)) == 200
+    assert [read in write for write in writes if acquire in write] == [False]
+
+
+async def _status(caller: Gateway, path: str, body: dict[str, str]) -> int:
+    async with caller.request("POST", path, json=body) as answer:
+        await answer.read()
+        status: int = answer.status
+        return status
 
 
 async def test_a_key_has_so_many_lookups_under_way_until_one_ends(

@@ -7,6 +7,7 @@ import pytest
 from msgspec import json
 
 from shared.cache import KEEP, Cache, Entry
+from shared.errors import StoreRefused
 from shared.messages import now
 from shared.settings import Secret
 from shared.store import Store
@@ -70,13 +71,64 @@ async def left_by_an_earlier_release(store: Store, cache: Cache, version: int, c
 async def test_statistics_count_subjects_and_walk_over_nothing(cache: Cache, walks: Walks) -> None:
     await fill(cache)
     await fill(cache)
-    await cache.count(hit=True)
-    await cache.count(hit=False)
-    await cache.count(hit=True)
+    cache.count(hit=True)
+    cache.count(hit=False)
+    cache.count(hit=True)
+    await cache.write_counts()
     found = await cache.statistics()
     assert found.pop("memory_used") > 0
     assert found == {"total_keys": 5, "hits": 2, "misses": 1}
     assert await walks.count() == 0
+
+
+async def test_counts_are_written_together_each_second_and_at_the_end(
+    cache: Cache, store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("shared.cache.COUNTS_S", 0.02)
+    told, do = [], store.do
+
+    async def heard(*command: Any) -> Any:
+        told.append(command)
+        return await do(*command)
+
+    monkeypatch.setattr(store, "do", heard)
+    keeping = asyncio.create_task(cache.keep_counts())
+    for number in range(100):
+        cache.count(hit=number % 4 != 0)
+    async with asyncio.timeout(10):
+        while (await cache.statistics())["misses"] < 25:
+            await asyncio.sleep(0.01)
+    assert told[:2] == [
+        ("HINCRBY", "consulta:cache:counters", "hits", 75),
+        ("HINCRBY", "consulta:cache:counters", "misses", 25),
+    ]
+    # Nothing is written of nothing, and the last is not lost.
+    monkeypatch.setattr("shared.cache.COUNTS_S", 60)
+    await asyncio.sleep(0.05)
+    told.clear()
+    cache.count(hit=True)
+    keeping.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await keeping
+    assert len(told) == 2
+    found = await cache.statistics()
+    assert (found["hits"], found["misses"]) == (76, 25)
+
+
+async def test_counts_that_a_redis_refused_are_written_later(
+    cache: Cache, store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def full(*_: Any) -> Any:
+        raise StoreRefused("the test says so")
+
+    cache.count(hit=True)
+    with monkeypatch.context() as patch:
+        patch.setattr(store, "do", full)
+        with pytest.raises(StoreRefused):
+            await cache.write_counts()
+    cache.count(hit=True)
+    await cache.write_counts()
+    assert (await cache.statistics())["hits"] == 2
 
 
 async def test_forgetting_a_subject_removes_it_in_every_version_and_walks_over_nothing(

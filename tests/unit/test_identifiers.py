@@ -153,6 +153,20 @@ def test_a_generated_cpf_has_one_value_in_every_spelling(base: int) -> None:
         assert parse("cpf", spelling) == Identifier("cpf", value)
 
 
+@given(st.integers(0, 10**11 - 1), st.booleans())
+def test_a_cpf_is_one_if_the_library_says_so(number: int, likely: bool) -> None:
+    text = f"{number:011d}"
+    if likely:
+        text = text[:9] + stdnum_cpf._calc_check_digits(text[:9])
+    try:
+        parse("cpf", text)
+    except InvalidInput:
+        good = False
+    else:
+        good = True
+    assert good == (stdnum_cpf.is_valid(text) and len(set(text)) > 1)
+
+
 @given(st.text("0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZ", min_size=12, max_size=12))
 def test_a_generated_cnpj_has_one_value_in_every_spelling(stem: str) -> None:
     value = stem + stdnum_cnpj.calc_check_digits(stem)

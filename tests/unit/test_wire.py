@@ -8,38 +8,28 @@ from redis.exceptions import ConnectionError as Ended
 from redis.exceptions import ResponseError
 from redis.exceptions import TimeoutError as Silent
 
-from shared.store.connection import Wire
+from shared.store.connection import Watcher, Wire
+from tests.transports import Transport
 from tests.virtual_time import run
 
 
-class Transport(asyncio.WriteTransport):
-    """Keeps what is written."""
+class Heard(Watcher):
+    """What came unasked, and whether the end was told."""
 
     def __init__(self) -> None:
-        super().__init__()
-        self.written: list[bytes] = []
-        self.ended = False
+        self.messages: list[Any] = []
+        self.ends = 0
 
-    def set_protocol(self, protocol: asyncio.BaseProtocol) -> None:
-        pass
+    def pushed(self, message: list[Any]) -> None:
+        self.messages.append(message)
 
-    def write(self, data: Any) -> None:
-        self.written.append(bytes(data))
-
-    def is_closing(self) -> bool:
-        return self.ended
-
-    def abort(self) -> None:
-        self.ended = True
+    def lost(self) -> None:
+        self.ends += 1
 
 
-class Pushed(list[Any]):
-    """What came unasked."""
-
-
-def made(pushed: Pushed | None = None) -> tuple[Wire, Transport]:
-    transport = Transport()
-    return Wire(transport, 5.0, (pushed if pushed is not None else Pushed()).append), transport
+def made(heard: Heard | None = None) -> tuple[Wire, Transport]:
+    transport, loop = Transport(), asyncio.get_running_loop()
+    return Wire(transport, 5.0, heard or Heard(), loop.time), transport
 
 
 async def test_what_is_asked_in_one_turn_is_one_write_and_answered_in_order() -> None:
@@ -72,16 +62,17 @@ async def test_an_error_is_for_whoever_asked() -> None:
 
 
 async def test_what_comes_unasked_answers_nobody() -> None:
-    pushed = Pushed()
-    wire, _ = made(pushed)
+    heard = Heard()
+    wire, _ = made(heard)
     answer = wire.ask(("GET", "a"))
     wire.data_received(b">2\r\n$10\r\ninvalidate\r\n*1\r\n$1\r\na\r\n+a\r\n")
     assert await answer == b"a"
-    assert pushed == [[b"invalidate", [b"a"]]]
+    assert heard.messages == [[b"invalidate", [b"a"]]]
 
 
 async def test_the_end_of_the_connection_fails_what_is_under_way_and_sends_nothing_more() -> None:
-    wire, transport = made()
+    heard = Heard()
+    wire, transport = made(heard)
     sent = wire.ask(("INCR", "a"))
     await asyncio.sleep(0)
     unsent = wire.ask(("INCR", "b"))
@@ -93,6 +84,7 @@ async def test_the_end_of_the_connection_fails_what_is_under_way_and_sends_nothi
     await asyncio.sleep(0)
     assert len(transport.written) == 1
     assert not wire.is_open
+    assert heard.ends == 1
 
 
 async def test_an_answer_that_is_no_answer_ends_the_connection() -> None:
