@@ -12,7 +12,7 @@ from aiohttp import web
 
 from gateway import bulk, cache, circuits, documents, headers, lookups, operations
 from gateway.access import ACCESS, Access, guard
-from gateway.hits import HITS, Hits
+from gateway.hits.hits import HITS, Hits
 from gateway.operations import QUEUES
 from gateway.problems import problems
 from gateway.quotas import QUOTAS, Quotas
@@ -73,7 +73,6 @@ def _parts(settings: Settings, keys: Keys | None):  # type: ignore[no-untyped-de
             app[CACHE],
             settings.cache_secret,
             room=settings.near_cache_bytes,
-            keep_s=settings.keep_s,
         )
         app[QUEUES] = Queues(app[BUS], app[STORE], settings.of)
         app[SUPERVISOR].keep("counts", app[CACHE].keep_counts)

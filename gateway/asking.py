@@ -14,10 +14,10 @@ from aiohttp import web
 
 from gateway.access import ACCESS, CALLER, Caller
 from gateway.bodies import decoded, lookup_from
-from gateway.hits import HITS, Hit
+from gateway.hits.hits import HITS, Hit
+from gateway.hits.ready import Form, Question, written
 from gateway.problems import Problem
 from gateway.quotas import QUOTAS
-from gateway.ready import Form, Question, written
 from gateway.security.prints import PRINTS
 from gateway.streams import ORIGIN
 from shared import metrics

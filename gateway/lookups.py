@@ -10,7 +10,7 @@ from gateway.access import ACCESS, CALLER
 from gateway.answers import json_answer, whole_answer
 from gateway.asking import again, begin, done, seen_by, submit
 from gateway.bodies import read
-from gateway.hits import HITS, Hit
+from gateway.hits.hits import HITS, Hit
 from gateway.operation import (
     IDEMPOTENCY_KEY,
     LAST_EVENT_ID,

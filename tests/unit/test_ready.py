@@ -8,8 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gateway.near import Near, Which
-from gateway.ready import Form, Question, Ready, written
+from gateway.hits.near import Near, Which
+from gateway.hits.ready import Form, Question, Ready, written
 from shared.cache import Entries, Entry
 from shared.messages import Stage, instant
 from shared.reporter import event

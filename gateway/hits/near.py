@@ -2,7 +2,7 @@
 
 from collections import OrderedDict
 
-from gateway.ready import Form, Ready
+from gateway.hits.ready import Form, Ready
 from shared import metrics
 from shared.messages import Stage
 

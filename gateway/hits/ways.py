@@ -4,7 +4,7 @@ import secrets
 from hashlib import blake2b
 from typing import Final, NamedTuple
 
-from gateway.ready import Form, Question
+from gateway.hits.ready import Form, Question
 from shared import metrics
 
 # What one takes, with its question.

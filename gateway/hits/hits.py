@@ -14,10 +14,10 @@ from typing import Final
 from aiohttp import web
 from msgspec import json
 
-from gateway.near import Near
-from gateway.notes import Notes
-from gateway.ready import Form, Question, Ready, identity, written
-from gateway.ways import Way, Ways
+from gateway.hits.near import Near
+from gateway.hits.notes import Notes
+from gateway.hits.ready import Form, Question, Ready, fresh_until, identity, written
+from gateway.hits.ways import Way, Ways
 from shared import metrics
 from shared.cache import PREFIX, VERSION, Cache, Entries
 from shared.domain.keyed import Keyed
@@ -48,13 +48,10 @@ class Hits:
     Args:
         secret: of the installation; the key of the task_ids is derived from it.
         room: bytes of memory for ready answers.
-        keep_s: see `Notes`.
     """
 
-    def __init__(
-        self, store: Store, cache: Cache, secret: Secret, *, room: int, keep_s: float
-    ) -> None:
-        self._cache, self._notes = cache, Notes(store, keep_s)
+    def __init__(self, store: Store, cache: Cache, secret: Secret, *, room: int) -> None:
+        self._cache, self._notes = cache, Notes(store)
         self._keyed = Keyed(hmac.digest(secret.reveal().encode(), b"hits", "sha256"))
         self._near = Near(room - room // 8)
         self._ways = Ways(room // 8)
@@ -73,7 +70,7 @@ class Hits:
         if way is None or ready is None or ready.identity is not way.made_of:
             return None
         metrics.near_hits.inc()
-        self._notes.see_to(way.task_id, way.question)
+        self._notes.see_to(way.task_id, way.question, ready.fresh_until)
         return Hit(way.question, way.task_id, ready.given(way.question, way.task_id))
 
     def near(self, question: Question, form: Form, body: bytes = b"") -> Hit | None:
@@ -87,7 +84,7 @@ class Hits:
             return None
         metrics.near_hits.inc()
         task_id = self._task_id(question, ready.identity)
-        self._notes.see_to(task_id, question)
+        self._notes.see_to(task_id, question, ready.fresh_until)
         if body:
             self._ways.show(body, form, Way(question, ready.identity, task_id))
         return Hit(question, task_id, ready.given(question, task_id))
@@ -111,7 +108,7 @@ class Hits:
             return None
         made_of = identity(question.stages, entries)
         task_id = self._task_id(question, made_of)
-        self._notes.see_to(task_id, question)
+        self._notes.see_to(task_id, question, fresh_until(question.stages, entries))
         found = Hit(question, task_id, written(form, events, task_id))
         if self._lease.is_on and self._lease.changes == changes:
             ready = Ready(form, question, entries, events, asked + left)

@@ -12,7 +12,7 @@ from typing import Final
 
 from msgspec import convert, structs
 
-from gateway.ready import Question
+from gateway.hits.ready import Question
 from shared.errors import StoreUnavailable
 from shared.store import Store
 
@@ -21,34 +21,33 @@ MAX_NOTED: Final = 50_000
 
 
 class Notes:
-    """Writes each note once in a while, beside the answers and not before them.
-
-    Args:
-        keep_s: how long a note is kept. It is renewed after half of that, so a hit can be looked at
-            for as long at least.
+    """Writes each note once, beside the answers and not before them, for as long as its answer is
+    fresh.
     """
 
-    def __init__(self, store: Store, keep_s: float) -> None:
-        self._store, self._keep_s = store, math.ceil(keep_s)
-        # When this process wrote each, the oldest first.
-        self._noted: dict[str, float] = {}
+    def __init__(self, store: Store) -> None:
+        self._store = store
+        # Those this process wrote, the oldest first.
+        self._noted: dict[str, None] = {}
         self._writing: set[asyncio.Task[None]] = set()
 
-    def see_to(self, task_id: str, question: Question) -> None:
-        """Have the note of a hit written, if it may not be there for long enough."""
-        now, before = time.monotonic(), self._noted.get(task_id)
-        if before is not None and now - before <= self._keep_s / 2:
+    def see_to(self, task_id: str, question: Question, fresh_until: float) -> None:
+        """Have the note of a hit written, if it may not be there.
+
+        Args:
+            fresh_until: when its answer is one no longer, in Unix seconds.
+        """
+        if task_id in self._noted:
             return
-        self._noted.pop(task_id, None)
-        self._noted[task_id] = now
+        self._noted[task_id] = None
         if len(self._noted) > MAX_NOTED:
             del self._noted[next(iter(self._noted))]
-        task = asyncio.create_task(self._write(task_id, question))
+        task = asyncio.create_task(self._write(task_id, question, fresh_until - time.time()))
         self._writing.add(task)
         task.add_done_callback(self._writing.discard)
 
     async def read(self, task_id: str) -> Question | None:
-        """What a task_id stands for; None if it is no hit's, or nobody has asked for long.
+        """What a task_id stands for; None if it is no hit's.
 
         Raises:
             StoreUnavailable: nobody knows.
@@ -63,11 +62,11 @@ class Notes:
         """Redis may have lost them."""
         self._noted.clear()
 
-    async def _write(self, task_id: str, question: Question) -> None:
+    async def _write(self, task_id: str, question: Question, seconds: float) -> None:
         told = {**structs.asdict(question), "stages": ",".join(question.stages)}
         pairs = [part for pair in told.items() if pair[1] is not None for part in pair]
         try:
-            await self._store.run("hit_note", [_key(task_id)], self._keep_s, *pairs)
+            await self._store.run("hit_note", [_key(task_id)], max(1, math.ceil(seconds)), *pairs)
         except StoreUnavailable:
             # It cannot be looked at for now; the next hit tries again.
             self._noted.pop(task_id, None)

@@ -5,7 +5,6 @@ So it is written once by the code that writes every answer, with marks in their 
 made of the marks.
 """
 
-import math
 import re
 import secrets
 import time
@@ -66,6 +65,11 @@ def identity(stages: Sequence[Stage], entries: Entries) -> list[str]:
     return [text for entry in named for text in (entry.fetched, entry.source, entry.outcome)]
 
 
+def fresh_until(stages: Sequence[Stage], entries: Entries) -> float:
+    """Unix seconds until which it is an answer."""
+    return min(entries[stage].fresh_until for stage in stages)
+
+
 class Ready:
     """One cached answer in one form.
 
@@ -74,7 +78,7 @@ class Ready:
         until: seconds of `time.monotonic` when the cache forgets it.
     """
 
-    __slots__ = ("_fresh_until", "_since", "_text", "_until", "form", "identity", "size")
+    __slots__ = ("_since", "_text", "_until", "form", "fresh_until", "identity", "size")
 
     def __init__(
         self, form: Form, question: Question, entries: Entries, events: list[Event], until: float
@@ -83,7 +87,7 @@ class Ready:
         self.form, self.identity = form, identity(question.stages, entries)
         # When each stage's data was fetched (Unix seconds), by its gap.
         self._since = [(b"%d" % place, unix(entry.fetched)) for place, entry in enumerate(named)]
-        self._fresh_until = min((entry.fresh_until for entry in named), default=math.inf)
+        self.fresh_until = fresh_until(question.stages, entries)
         self._until = until
         # The first tells what the asker said, and so is written anew each time.
         text = written(form, _marked(events[1:]), _TASK, 2).replace(b"%", b"%%")
@@ -92,7 +96,7 @@ class Ready:
 
     def is_fresh(self) -> bool:
         """Whether the cache would still answer with it, if nobody has changed it."""
-        return time.time() < self._fresh_until and time.monotonic() < self._until
+        return time.time() < self.fresh_until and time.monotonic() < self._until
 
     def given(self, question: Question, task_id: str) -> bytes:
         """The answer, at this moment."""
