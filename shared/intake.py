@@ -7,14 +7,14 @@ one message, and when all of it is taken a further consumer of the same channel 
 of the loop later, until as many are in hand as may be. After a while in which little of it was used
 it begins anew. While there is little to do, a message costs a delivery and an acknowledgement.
 
-A message that needs a permit is not kept while it waits for one: if there is none, all consumers
-are cancelled, it goes back to its place in the queue, and whatever has the highest priority when
-the permit comes is delivered then.
+A message that needs a permit is not kept while it waits for one. If there is none, all consumers
+are cancelled and it goes back to its place in the queue. From then on the permit comes first and
+the message afterwards, with `basic.get`: whatever has the highest priority when the permit comes
+goes, whichever replica has it. Once the queue is found empty there are consumers again.
 """
 
 import asyncio
 import logging
-import math
 import time
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
@@ -69,11 +69,8 @@ class Intake:
         self._taken: dict[str, int] = {}
         # The most that were in hand lately, and when (the loop's time) to look at that.
         self._most, self._look_at = 0, 0.0
-        # What got no permit, until when there is none, and since when one is waited for.
+        # What got no permit.
         self._denied: list[AbstractIncomingMessage] = []
-        self._closed_until = 0.0
-        self._waiting_since: float | None = None
-        self._pause = 0.2
         # Something has changed; a permit of ours came back unused; it ends.
         self._changed, self._returned = asyncio.Event(), asyncio.Event()
         self._stopping = asyncio.Event()
@@ -113,7 +110,7 @@ class Intake:
                 self._changed.clear()
                 if self._denied:
                     await self._close(queue)
-                    await self._wait_for_permit()
+                    await self._permits_first(queue)
                 elif self._is_full() and (more := self._more()) > 0:
                     await self._open(channel, queue, more)
                 elif self._is_calm():
@@ -167,25 +164,61 @@ class Intake:
         self._look_at, self._most = now + CALM_S, self._in_hand
         return room > 1 and 2 * most < room
 
-    async def _wait_for_permit(self) -> None:
-        """Until there may be one, or one comes back unused: it is free at once, not only then.
+    async def _permits_first(self, queue: AbstractQueue) -> None:
+        """Take one message for each permit, until there is none left."""
+        while (permit := await self._permit()) is not None:
+            try:
+                # Without a timeout, which would be a cancellation, and that closes the channel.
+                incoming = await queue.get(fail=False, timeout=None)
+            except BaseException:
+                await asyncio.shield(self._settle(permit))
+                raise
+            if incoming is None:
+                await self._settle(permit)
+                return
+            self._start(incoming, permit)
+
+    async def _permit(self) -> Permit | None:
+        """A permit, and room for its message; None if this ends before."""
+        began, pause = time.monotonic(), 0.2
+        permit = Permit(self._limit)
+        while not self._stopping.is_set():
+            if self._in_hand >= self._concurrency:
+                self._changed.clear()
+                await self._changed.wait()
+                continue
+            # Before the answer, so that what comes back while it is on its way is not missed.
+            self._returned.clear()
+            try:
+                wait = await self._limiter.acquire(permit, again=AGAIN_S)
+            except StoreUnavailable:
+                wait, pause = pause, min(pause * 2, 5.0)
+            if not wait:
+                self._count(began)
+                return permit
+            # Half a millisecond more than asked for: waking too early costs a round trip.
+            await self._rest(wait + 0.0005)
+        return None
+
+    async def _rest(self, seconds: float) -> None:
+        """Until then, or until a permit comes back unused: it is free at once, not only then.
 
         Without that, a run of cancelled lookups would cost as many permits as calls would.
         """
-        # Half a millisecond more than asked for: waking too early costs a round trip.
-        left = self._closed_until - asyncio.get_running_loop().time() + 0.0005
-        returned = asyncio.ensure_future(self._returned.wait())
-        stopped = asyncio.ensure_future(self._stopping.wait())
+        events = [asyncio.ensure_future(event.wait()) for event in (self._returned, self._stopping)]
         try:
-            await asyncio.wait(
-                {returned, stopped}, timeout=max(0.0, left), return_when=asyncio.FIRST_COMPLETED
-            )
+            await asyncio.wait(events, timeout=seconds, return_when=asyncio.FIRST_COMPLETED)
         finally:
-            returned.cancel()
-            stopped.cancel()
-        self._closed_until = 0.0
+            for event in events:
+                event.cancel()
+
+    def _count(self, began: float) -> None:
+        metrics.rate_limit_wait.labels(self._queue.name).observe(time.monotonic() - began)
 
     async def _on_message(self, incoming: AbstractIncomingMessage) -> None:
+        self._start(incoming)
+
+    def _start(self, incoming: AbstractIncomingMessage, permit: Permit | None = None) -> None:
         # aiormq cancels its own tasks with the connection, in the middle of a handler; these are
         # ours. The broker delivers again what they could not ack, and handlers are idempotent.
         tag = incoming.consumer_tag or ""
@@ -193,16 +226,19 @@ class Intake:
         self._most = max(self._most, self._in_hand)
         if tag in self._taken:
             self._taken[tag] += 1
-        task = asyncio.create_task(self._take(incoming, tag))
+        task = asyncio.create_task(self._take(incoming, tag, permit))
         self._running.add(task)
         task.add_done_callback(self._running.discard)
         self._changed.set()
 
-    async def _take(self, incoming: AbstractIncomingMessage, tag: str) -> None:
-        permit = Permit(self._limit)
-        if self._limit and (wait := await self._acquire(permit)):
-            self._deny(incoming, wait)
-            return
+    async def _take(
+        self, incoming: AbstractIncomingMessage, tag: str, permit: Permit | None
+    ) -> None:
+        if permit is None:
+            permit = Permit(self._limit)
+            if self._limit and not await self._is_granted(permit):
+                await self._deny(incoming)
+                return
         try:
             await self._dispose(incoming, permit)
         finally:
@@ -211,31 +247,24 @@ class Intake:
                 self._taken[tag] -= 1
             self._changed.set()
 
-    async def _acquire(self, permit: Permit) -> float:
-        """Take a permit: 0 if granted, else the seconds after which to ask again."""
-        # Before the answer, so that what comes back while it is on its way is not missed.
-        self._returned.clear()
-        try:
-            wait = await self._limiter.acquire(permit, again=AGAIN_S)
-        except StoreUnavailable:
-            wait, self._pause = self._pause, min(self._pause * 2, 5.0)
-            return wait
-        self._pause = 0.2
-        if not wait:
-            began, self._waiting_since = self._waiting_since, None
-            waited = 0.0 if began is None else time.monotonic() - began
-            metrics.rate_limit_wait.labels(self._queue.name).observe(waited)
-        return wait
-
-    def _deny(self, incoming: AbstractIncomingMessage, wait: float) -> None:
-        """Have a message go back, and take none until there may be a permit."""
-        now = asyncio.get_running_loop().time()
-        others = self._closed_until if self._closed_until > now else math.inf
-        self._closed_until = min(others, now + wait)
-        if self._waiting_since is None:
-            self._waiting_since = time.monotonic()
-        self._denied.append(incoming)
+    async def _deny(self, incoming: AbstractIncomingMessage) -> None:
+        if self._room:
+            # It would come to the same consumers again.
+            self._denied.append(incoming)
+        else:
+            self._in_hand -= 1
+            await answer(incoming, incoming.nack)
         self._changed.set()
+
+    async def _is_granted(self, permit: Permit) -> bool:
+        began = time.monotonic()
+        try:
+            wait = await self._limiter.acquire(permit)
+        except StoreUnavailable:
+            return False
+        if not wait:
+            self._count(began)
+        return not wait
 
     async def _dispose(self, incoming: AbstractIncomingMessage, permit: Permit) -> None:
         async def handler(message: Any, delivery: Delivery) -> None:

@@ -7,7 +7,7 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import Final
 
-from tests.chaos.asked import Asked
+from tests.chaos.asked import Asked, lasting
 from tests.chaos.judge import Row, judged
 from tests.chaos.load import Askers, askers
 from tests.chaos.stack import LIMITS, Stack
@@ -48,8 +48,8 @@ class Trial:
         row.check(excused=excused)
         for asked in load:
             if asked.way == "web" and asked not in forgotten:
-                told = [asked.events[seq] for seq in sorted(asked.events)]
-                again = await self.askers.web.replayed(asked)
+                told = [lasting(asked.events[seq]) for seq in sorted(asked.events)]
+                again = [lasting(body) for body in await self.askers.web.replayed(asked)]
                 assert again == told, f"told {told}, then {again}"
         assert left == {}, f"left in queues: {left}"
         await self.ready()
