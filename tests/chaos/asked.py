@@ -24,7 +24,7 @@ def lasting(body: bytes) -> bytes:
     A hit's, which has a task_id of version 8, are made anew each time of the same cached answer:
     with the instant, and the age that its data has by then.
     """
-    if body[27:28] != b"8":
+    if body[26:27] != b"8":
         return body
     return re.sub(rb'"timestamp":"[^"]*"|"idade_s":\d+', b"", body)
 
