@@ -21,7 +21,7 @@ def build(settings: Settings) -> web.Application:
 
     async def consumers(app: web.Application) -> AsyncIterator[None]:
         bus, reporter, limiter = app[BUS], app[REPORTER], app[LIMITER]
-        orders = Orders(bus, limiter, reporter, settings)
+        orders = Orders(bus, limiter, reporter, settings, settings)
         claims = Claims(app[STORE], app[LOOKUPS])
         handlers = Handlers(reporter, orders, app[ENDINGS], limiter, claims)
         bus.on_dead = handlers.on_dead

@@ -53,8 +53,7 @@ class Handlers:
         stages = [event for event in events if event.type in STAGES]
         analysis = analyze(cast("Kind", claim.kind), stages, today=datetime.now(UTC).date())
         made = event("analysis", analysis, "ok")
-        await self.endings.result(order.flight, claim, events, made, permit.spent)
-        permit.settled = True
+        await self.endings.result(order.flight, claim, events, made, permit)
 
     async def on_dead(self, queue: Queue, body: bytes, _: str, __: str) -> None:
         """A result that cannot be made must not leave its lookup waiting."""

@@ -29,7 +29,7 @@ def build(settings: Settings) -> web.Application:
     async def consumers(app: web.Application) -> AsyncIterator[None]:
         bus, lookups, cache = app[BUS], app[LOOKUPS], app[CACHE]
         reporter, endings = app[REPORTER], app[ENDINGS]
-        orders = Orders(bus, app[LIMITER], reporter, settings)
+        orders = Orders(bus, app[LIMITER], reporter, settings, settings)
         handlers = Handlers(
             planner=Planner(bus, lookups, cache, reporter, orders, endings),
             lookups=lookups,

@@ -105,11 +105,12 @@ class Planner:
         Args:
             ordered: orders that stand in line already.
         """
-        done = await self._answered(about, plan)
+        done, left = await self._answered(about, plan)
         missing = [stage for stage in about.stages if stage not in done]
         if "analysis" in done:
             await self.endings.complete(about.flight)
-        elif not missing:
+        elif left == 0:
+            # Or all but those that the cache had: the others have ended since the plan was made.
             await self.orders.analysis(about.flight, about.priority)
         ready, others = [], []
         for stage in missing:
@@ -128,8 +129,10 @@ class Planner:
                 others.append(self.orders.stage(order, without=ending))
         await asyncio.gather(self.orders.send(ready, plan.waits), *others)
 
-    async def _answered(self, about: "About", plan: Plan) -> dict[str, Event]:
-        """What the flight has been told, by type, now by the cache too."""
+    async def _answered(self, about: "About", plan: Plan) -> tuple[dict[str, Event], int]:
+        """What the flight has been told, by type, now by the cache too; and how many stages it
+        lacks, as far as is known here.
+        """
         done: dict[str, Event] = {event.type: event for event in map(decode_event, plan.events)}
         entries = {} if about.request.refresh else entries_of(plan.entries)
         for stage in about.stages:
@@ -142,10 +145,12 @@ class Planner:
             for stage in about.stages
             if stage in done and done[stage].cached
         ]
+        left = sum(stage not in done for stage in about.stages)
         if steps:
             written = await self.lookups.write(self.lookups.record_of(about.flight, steps))
             await self.reporter.tell(*written.steps)
-        return done
+            left = written.left
+        return done, left
 
 
 @dataclass

@@ -55,7 +55,7 @@ def build(settings: Settings, stages: tuple[Stage, ...]) -> web.Application:
             providers = build_providers(os.environ, http)
             circuits = Circuits(Board(app[STORE]))
             claims = Claims(app[STORE], app[LOOKUPS])
-            orders = Orders(bus, app[LIMITER], app[REPORTER], settings)
+            orders = Orders(bus, app[LIMITER], app[REPORTER], settings, settings)
             handlers = {
                 STAGE_QUEUES[stage]: _handlers(
                     app, settings, stage, providers, circuits, claims, orders

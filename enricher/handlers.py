@@ -39,7 +39,6 @@ from shared.messages import (
 from shared.orders import Orders
 from shared.records import Phone, Phones
 from shared.reporter import Reporter
-from shared.results import to_cache
 from shared.stages import Inputs, derived, without
 from shared.store.record import Kept
 from shared.topology import Queue
@@ -142,18 +141,19 @@ class Handlers:
         before what follows was ordered: then the outcome that stands, of whoever it is.
         """
         following: list[StageRequested] = []
+        ended: list[Event] = []
         steps = [step_of(self.stage, event, counts=True)]
         for stage in order.slip:
             inputs = derived(stage, event.data)
             if inputs.values:
                 following.append(_following(order, stage, inputs))
             else:
-                ended = Event(type=stage, timestamp=now(), outcome=without(event))
-                steps.append(step_of(stage, ended, counts=True))
+                ended.append(Event(type=stage, timestamp=now(), outcome=without(event)))
+                steps.append(step_of(stage, ended[-1], counts=True, derived=True))
         analysis = AnalysisRequested(
             flight=order.flight, order=uuid4().hex, priority=order.priority
         )
-        record = self.lookups.record_of(order.flight, steps, self._kept(order, event))
+        record = self.lookups.record_of(order.flight, steps, self._kept(order, event, ended))
         record.used = permit.spent
         record.following = self.orders.places(following)
         record.analysis = self.orders.place(analysis)
@@ -170,12 +170,16 @@ class Handlers:
         await asyncio.gather(telling, self.orders.send([*following, *last], written.waits))
         return None
 
-    def _kept(self, order: StageRequested, event: Event) -> list[Kept]:
-        """What the cache learns: the subject's answer, and that of the CEP it was looked up by."""
-        entries = to_cache([event], self.freshness.ttl, self.freshness.ttl_not_found)
+    def _kept(self, order: StageRequested, event: Event, ended: list[Event]) -> list[Kept]:
+        """What the cache learns: the subject's answer, and that of the CEP it was looked up by.
+
+        Args:
+            ended: stages that have nothing to look up in it.
+        """
+        entries = self.freshness.entries(event)
         if not entries:
             return []
-        found = [kept(order.kind, order.digest, entries)]
+        found = [kept(order.kind, order.digest, self.freshness.entries(event, *ended))]
         # Unless it has it from there.
         if is_reference(order) and event.outcome == "ok" and event.fetched == event.timestamp:
             found.append(self.reference.kept(order.inputs[0], entries))

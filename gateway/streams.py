@@ -17,7 +17,6 @@ from collections.abc import AsyncIterator, Sequence
 from contextlib import suppress
 from enum import Enum
 from typing import Final, Self
-from uuid import uuid4
 
 from aiohttp import web
 
@@ -61,7 +60,7 @@ class Stream:
     """One client's view of one lookup, fed by the relay. Small, since there are thousands."""
 
     __slots__ = (
-        "_again", "_last_look", "_pending", "_relay", "_waiter", "heard", "is_listed", "is_missing",
+        "_again", "_last_look", "_pending", "_relay", "_waiter", "is_listed", "is_missing",
         "seen", "task_id", "tenant", "turn",
     )  # fmt: skip
 
@@ -75,8 +74,8 @@ class Stream:
         self.is_missing = False
         # Whether this gateway stands among the listeners of the lookup.
         self.is_listed = False
-        # Events that the client has, and whether anything was offered since the last look.
-        self.seen, self.heard = 0, False
+        # Events that the client has.
+        self.seen = 0
 
     def __enter__(self) -> Self:
         self._relay.add(self)
@@ -89,7 +88,6 @@ class Stream:
 
     def offer(self, item: Told | Signal) -> None:
         """Hand on an event. Of a client that lets too many lie, the log keeps the rest."""
-        self.heard = True
         if len(self._pending) < MAX_PENDING:
             self._pending.append(item)
         elif item is Signal.LEAVE:
@@ -97,10 +95,10 @@ class Stream:
         if self._waiter is not None and not self._waiter.done():
             self._waiter.set_result(None)
 
-    def was_quiet(self) -> bool:
-        """Whether it has only waited since this was asked last."""
-        heard, self.heard = self.heard, False
-        return not heard and self._waiter is not None
+    @property
+    def is_quiet(self) -> bool:
+        """Whether it waits for the next event, and none has come."""
+        return self._waiter is not None and not self._pending
 
     async def next(self) -> Told | Signal:
         """The next event or signal."""
@@ -139,13 +137,18 @@ class Relay:
 
     def __init__(self, bus: Bus, lookups: Lookups, endings: Endings) -> None:
         self._lookups, self._endings = lookups, endings
-        # What whoever has news for it calls it.
-        self.name = uuid4().hex[:12]
+        # What whoever has news for it calls it, since the connection that is there now.
+        self.name = ""
         self._streams: dict[str, list[Stream]] = {}
         self._turns = itertools.cycle(range(TURNS))
         self._leaving = False
         self._going: set[asyncio.Task[None]] = set()
-        bus.hear_news(self.name, self._on_news, self.wake)
+        bus.hear_news(self._on_news, self._on_gap)
+
+    def _on_gap(self, name: str) -> None:
+        """It is listened for news anew: under another name, which each look into a log gives."""
+        self.name = name
+        self.wake()
 
     def _on_news(self, news: News) -> None:
         """Hand an event to the streams of its lookups."""
@@ -181,7 +184,7 @@ class Relay:
                 stream
                 for streams in self._streams.values()
                 for stream in streams
-                if stream.was_quiet()
+                if stream.is_quiet
             ]
             for start in range(0, len(quiet), LOOKED_AT):
                 await self._look_at(quiet[start : start + LOOKED_AT])
@@ -210,7 +213,10 @@ class Relay:
         """No longer."""
         streams = self._streams[stream.task_id]
         streams.remove(stream)
-        if not streams:
+        if streams:
+            # Whoever goes last has this gateway taken off the list.
+            streams[0].is_listed = streams[0].is_listed or stream.is_listed
+        else:
             del self._streams[stream.task_id]
             if stream.is_listed and not self._leaving:
                 going = asyncio.create_task(self._unlisten(stream.task_id))

@@ -156,20 +156,21 @@ class Bus:
 
         self.link("events", setup)
 
-    def hear_news(
-        self, me: str, on_news: Callable[[News], None], on_gap: Callable[[], None]
-    ) -> None:
+    def hear_news(self, on_news: Callable[[News], None], on_gap: Callable[[str], None]) -> None:
         """Hear the news that are for this process.
 
         Args:
-            me: what it is called by whoever has news for it: unlike any other process.
             on_news: gets each piece.
-            on_gap: called whenever listening begins, so also after every loss.
+            on_gap: called whenever listening begins, so also after every loss, with the name that
+                news is to be sent to from now on.
         """
 
         async def setup(channel: AbstractChannel) -> None:
-            await hear(channel, me, on_news, MAX_BACKLOG)
-            on_gap()
+            # A new one each time: of a connection that died without a word, the broker keeps the
+            # queue for a while yet.
+            name = uuid4().hex[:12]
+            await hear(channel, name, on_news, MAX_BACKLOG)
+            on_gap(name)
 
         self.link("events", setup)
 

@@ -11,8 +11,8 @@ a confirmed, persistent message takes 350.
 import asyncio
 import logging
 from collections import defaultdict
-from collections.abc import Callable
-from typing import Final
+from collections.abc import Callable, Iterator
+from typing import Any, Final
 
 import msgspec
 from aio_pika.abc import AbstractChannel
@@ -25,8 +25,12 @@ from shared.tasks import is_cancelled
 
 log = logging.getLogger(__name__)
 
-# A message of more would keep a gateway from its other streams.
+# A message of more pieces, or bytes, would keep a gateway from its other streams.
 MOST: Final = 200
+LARGEST: Final = 256 * 1024
+# What waits here for one gateway while the broker takes nothing, and there while the gateway does.
+WAITING: Final = 10_000
+BACKLOG_BYTES: Final = 64 * 1024 * 1024
 _TRANSIENT: Final = 1
 
 
@@ -68,7 +72,8 @@ class Courier:
 
     def send(self, listener: str, piece: News) -> None:
         """Have this sent at the end of this turn of the loop; never, if there is no connection."""
-        self._waiting[listener].append(piece)
+        if len(self._waiting[listener]) < WAITING:
+            self._waiting[listener].append(piece)
         if self._sending is None:
             self._sending = asyncio.create_task(self._send())
 
@@ -86,14 +91,29 @@ class Courier:
             if self._channel is None or self._channel.is_closed:
                 self._channel = await self._link.further(timeout=1.0)
             for listener, pieces in waiting.items():
-                for start in range(0, len(pieces), MOST):
-                    body = _encoder.encode(pieces[start : start + MOST])
+                for part in _parts(pieces):
                     properties = Basic.Properties(delivery_mode=_TRANSIENT)
+                    body = _encoder.encode(part)
                     await publish(self._channel, "", _queue(listener), body, properties)
         except (Exception, asyncio.CancelledError) as error:
             if is_cancelled():
                 raise
             log.debug("news were lost", extra={"error": type(error).__name__})
+
+
+def _parts(pieces: list[News]) -> Iterator[list[News]]:
+    """The pieces in as few messages as they may be."""
+    part: list[News] = []
+    size = 0
+    for piece in pieces:
+        own = len(piece.body) + 40 * len(piece.tasks)
+        if part and (len(part) >= MOST or size + own > LARGEST):
+            yield part
+            part, size = [], 0
+        part.append(piece)
+        size += own
+    if part:
+        yield part
 
 
 async def hear(
@@ -105,9 +125,8 @@ async def hear(
         backlog: messages that may wait at the broker; the oldest go first.
     """
     underlay = await channel.get_underlay_channel()
-    await underlay.queue_declare(
-        _queue(me), exclusive=True, auto_delete=True, arguments={"x-max-length": backlog}
-    )
+    bounds: dict[str, Any] = {"x-max-length": backlog, "x-max-length-bytes": BACKLOG_BYTES}
+    await underlay.queue_declare(_queue(me), exclusive=True, auto_delete=True, arguments=bounds)
 
     async def on_message(message: DeliveredMessage) -> None:
         try:

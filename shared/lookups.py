@@ -471,11 +471,18 @@ class Lookups:
         ]
 
 
-def step_of(name: str, event: Event, *, counts: bool = False) -> Step:
+def step_of(name: str, event: Event, *, counts: bool = False, derived: bool = False) -> Step:
     """A step with its outcome, as it is written down."""
     ends = event.type if event.type in TERMINAL else ""
     revoked = bool(ends) and event.outcome == "cancelado"
-    return Step(name=name, event=encode(event).decode(), counts=counts, ends=ends, revoked=revoked)
+    return Step(
+        name=name,
+        event=encode(event).decode(),
+        counts=counts,
+        ends=ends,
+        revoked=revoked,
+        derived=derived,
+    )
 
 
 def waiting_key(queue: str) -> str:

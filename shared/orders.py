@@ -10,7 +10,9 @@ from uuid import uuid4
 from msgspec.structs import replace
 
 from shared.bus import Bus
+from shared.cache import kept
 from shared.domain.trace import carrying
+from shared.flow.freshness import Freshness
 from shared.limits import Limit, Limiter
 from shared.lookups import flight_key, waiting_key
 from shared.messages import AnalysisRequested, Outcome, StageRequested, decode, encode, instant
@@ -49,8 +51,16 @@ class Rates:
 class Orders:
     """Publishes work. Ordering twice is safe: the second order's claim is refused."""
 
-    def __init__(self, bus: Bus, limiter: Limiter, reporter: Reporter, rates: Rates) -> None:
+    def __init__(
+        self,
+        bus: Bus,
+        limiter: Limiter,
+        reporter: Reporter,
+        rates: Rates,
+        freshness: Freshness,
+    ) -> None:
         self._bus, self._limiter, self._reporter = bus, limiter, reporter
+        self._freshness = freshness
         self._limits = rates.of
 
     async def stage(self, order: StageRequested, *, without: Outcome = "nao_encontrado") -> None:
@@ -63,7 +73,11 @@ class Orders:
             await self._order(order)
             return
         ended = event(order.stage, outcome=without)
-        recorded = await self._reporter.report(order.flight, order.stage, ended, counts=True)
+        entries = self._freshness.entries(ended)
+        learnt = [kept(order.kind, order.digest, entries)] if entries else []
+        recorded = await self._reporter.report(
+            order.flight, order.stage, ended, counts=True, kept=learnt
+        )
         if recorded.left == 0:
             await self.analysis(order.flight, order.priority)
 

@@ -13,8 +13,9 @@ from msgspec import Struct, json
 
 from shared.bus import Bus
 from shared.courier import News
-from shared.lookups import Lookups, Recorded
+from shared.lookups import Lookups, Recorded, step_of
 from shared.messages import Event, EventType, Outcome, addressed, now
+from shared.store.record import Kept
 from shared.topology import event_key
 
 # Whoever is told by news, and by nothing else.
@@ -35,18 +36,27 @@ class Reporter:
         self._bus, self._lookups = bus, lookups
 
     async def report(
-        self, flight: str, step: str, event: Event, *, counts: bool = False, once: bool = False
+        self,
+        flight: str,
+        step: str,
+        event: Event,
+        *,
+        counts: bool = False,
+        once: bool = False,
+        kept: Sequence[Kept] = (),
     ) -> Recorded:
         """Give a step its event, once, and publish it.
 
         Args:
             counts: the step is one of the stages the flight waits for.
             once: an event that the step had before is not published again.
+            kept: what the cache learns of it.
 
         Raises:
             Unavailable: done in part or not at all; doing it again completes it.
         """
-        recorded = await self._lookups.record(flight, step, event, counts=counts)
+        record = self._lookups.record_of(flight, [step_of(step, event, counts=counts)], kept)
+        [recorded] = (await self._lookups.write(record)).steps
         if recorded.verdict == "new" or not once:
             await self.tell(recorded)
         return recorded
@@ -63,8 +73,9 @@ class Reporter:
         For work that is taken up again: whoever had it before may have written down more than the
         one event that is known of, and told none of it.
         """
-        askers, log = await asyncio.gather(self._lookups.askers(flight), self._lookups.log(flight))
-        await self._publish(askers, list(enumerate(log, 1)))
+        # In this order: whoever is aboard then shares what had been told by then.
+        log = await self._lookups.log(flight)
+        await self._publish(await self._lookups.askers(flight), list(enumerate(log, 1)))
 
     async def tell_one(self, task: str, asker: str, log: Iterable[bytes]) -> None:
         """Publish a flight's log, from its first event on, to one asker."""
@@ -82,7 +93,7 @@ class Reporter:
         listening: defaultdict[str, list[str]] = defaultdict(list)
         others: list[tuple[str, str]] = []
         for task, asker in askers.items():
-            origin, *listeners = asker.split(" ")
+            origin, *listeners = asker.split()
             for listener in listeners:
                 listening[listener].append(task)
             if origin != GATEWAY:

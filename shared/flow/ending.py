@@ -14,11 +14,12 @@ from shared import metrics
 from shared.cache import kept
 from shared.domain.answers import ErrorCode
 from shared.identifiers import Kind
+from shared.limits import Permit
 from shared.lookups import Claim, Lookups, Recorded, step_of
 from shared.messages import STAGES, Event, Outcome, Stage, decode_event, unix
 from shared.reporter import Reporter, event
 from shared.results import analysis_entry, analysis_field, completed
-from shared.store.record import Kept, Used
+from shared.store.record import Kept
 
 # What an `error` tells people. The invalid request has its own words.
 MESSAGES: Final[Mapping[ErrorCode, str]] = {
@@ -44,7 +45,7 @@ class Endings:
     reporter: Reporter
 
     async def result(
-        self, flight: str, about: Claim, events: list[Event], analysis: Event, used: Used | None
+        self, flight: str, about: Claim, events: list[Event], analysis: Event, permit: Permit
     ) -> None:
         """The analysis is made, of these events: write it down, with the end that it makes.
 
@@ -53,14 +54,15 @@ class Endings:
 
         Args:
             about: the claim under which it was made.
-            used: its permit.
+            permit: of it; it is settled with this.
         """
         end = completed(cast("Kind", about.kind), events, analysis.data)
         steps = [step_of("analysis", analysis), step_of("end", end)]
         kept = _kept(about.kind, about.digest, about.wanted, events, analysis)
         record = self.lookups.record_of(flight, steps, kept)
-        record.used = used
+        record.used = permit.spent
         written = await self.lookups.write(record)
+        permit.settled = True
         await self.reporter.tell(*written.steps)
         if written.is_new:
             _count(cast("Kind", about.kind), events)

@@ -2,7 +2,9 @@
 
 from dataclasses import dataclass
 
-from shared.messages import Stage
+from shared.cache import Entries
+from shared.messages import Event, Stage
+from shared.results import to_cache
 from shared.settings import seconds, setting
 
 
@@ -26,3 +28,7 @@ class Freshness:
             "telefone": self.ttl_telefone,
             "cadastro": self.ttl_cadastro,
         }
+
+    def entries(self, *events: Event) -> Entries:
+        """What the cache learns of these outcomes of stages."""
+        return to_cache(events, self.ttl, self.ttl_not_found)

@@ -15,7 +15,8 @@ class Step(Struct, kw_only=True):
 
     `counts` for one of the stages the flight waits for. `ends` is the type of an event that ends
     the flight; it is written only if the steps before it in the same record are, since it tells of
-    them. `revoked` if its asker ended it.
+    them. `revoked` if its asker ended it. `derived` if it follows from the outcome of the first
+    step, and so is written only if that one is.
     """
 
     name: str
@@ -23,6 +24,7 @@ class Step(Struct, kw_only=True):
     counts: bool = False
     ends: str = ""
     revoked: bool = False
+    derived: bool = False
 
 
 class Kept(Struct, kw_only=True):

@@ -13,6 +13,7 @@ from cache_service.planner import Planner
 from shared.bus import Bus
 from shared.cache import Cache
 from shared.flow.ending import Endings
+from shared.flow.freshness import Freshness
 from shared.identifiers import Kind
 from shared.limits import Limiter
 from shared.lookups import Lookups
@@ -70,7 +71,7 @@ def desk(bus: Bus, store: Store, channel: AbstractChannel) -> Desk:
     lookups, cache = Lookups(store, clock), Cache(store, Secret("x"))
     reporter = Reporter(bus, lookups)
     off = {f"RATE_{name}".upper(): "off" for name in (*STAGE_QUEUES, "analysis")}
-    orders = Orders(bus, Limiter(store), reporter, load(Rates, off))
+    orders = Orders(bus, Limiter(store), reporter, load(Rates, off), load(Freshness, {}))
     endings = Endings(lookups, reporter)
     planner = Planner(bus, lookups, cache, reporter, orders, endings)
     return Desk(planner, lookups, clock, channel)

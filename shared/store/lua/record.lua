@@ -8,7 +8,7 @@
 --   new    written now; its event is left out, since whoever wrote it has it
 --   again  it was written before: that event
 --   ended  the flight takes no more
---   stale  an end that was made of other outcomes than those that stand
+--   stale  not written, since it was made of other outcomes than those that stand
 local record = cmsgpack.unpack(ARGV[1])
 local key, flight = KEYS[1], record.flight
 local log, askers = key .. ':log', key .. ':askers'
@@ -51,7 +51,7 @@ local function end_for_all(terminal, revoked)
   for _, name in ipairs({key, log, askers}) do redis.call('EXPIRE', name, lifetime) end
 end
 
-local all_new, any_again = true, false
+local all_new, first = true, nil
 local function write(step)
   local name = step.name
   -- Whoever worked on this step does so no longer. A write that frees comes first: with the memory
@@ -61,14 +61,17 @@ local function write(step)
   redis.call('HDEL', key, 'tried:' .. name)
   local seq = redis.call('HGET', key, 'seq:' .. name)
   if seq then
-    all_new, any_again = false, true
+    all_new = false
     return {'again', tonumber(seq), redis.call('LINDEX', log, seq - 1)}
   end
   if step.event == '' or redis.call('EXISTS', key) == 0 or redis.call('HEXISTS', key, 'ended') == 1 then
     all_new = false
     return {'ended', 0, ''}
   end
-  if step.ends ~= '' and not all_new then return {'stale', 0, ''} end
+  if (step.ends ~= '' and not all_new) or (step.derived and first[1] ~= 'new') then
+    all_new = false
+    return {'stale', 0, ''}
+  end
   seq = redis.call('RPUSH', log, step.event)
   redis.call('HSET', key, 'seq:' .. name, seq)
   -- What is answered need not stand in line.
@@ -81,7 +84,10 @@ local function write(step)
 end
 
 local steps, waits = {}, {}
-for index, step in ipairs(record.steps) do steps[index] = write(step) end
+for index, step in ipairs(record.steps) do
+  steps[index] = write(step)
+  first = first or steps[index]
+end
 local left = tonumber(redis.call('HGET', key, 'left') or 0)
 
 local used = record.used
@@ -89,8 +95,10 @@ if used then
   if used.unused then redis.call('ZREM', used.key, used.id)
   else settle_permit(used.key, used.id, used.margin, micros) end
 end
--- An answer that comes too late for its lookup is good for the next one.
-if not any_again then
+-- An answer that comes too late for its lookup is good for the next one; but not one that another has
+-- given before.
+local late = first[1] == 'again' and string.find(first[3], '"situacao":"expirado"', 1, true)
+if first[1] ~= 'again' or late then
   for _, kept in ipairs(record.kept) do
     keep_entries(kept.kind, kept.digest, kept.lifetime, kept.fields)
   end

@@ -1,7 +1,9 @@
 -- Which gateways have a client for a lookup, and so are told its news: beside the asker's origin.
 -- Nothing is lost where Redis takes no write: whoever listens looks into the log, too.
 local function set_listeners(lookup, listeners)
-  local answer = redis.pcall('HSET', lookup, 'listeners', table.concat(listeners, ' '))
+  local answer
+  if #listeners == 0 then answer = redis.pcall('HDEL', lookup, 'listeners')
+  else answer = redis.pcall('HSET', lookup, 'listeners', table.concat(listeners, ' ')) end
   if type(answer) == 'table' then return end
   local origin, flight = unpack(redis.call('HMGET', lookup, 'origin', 'flight'))
   if not flight then return end
