@@ -15,6 +15,7 @@ goes, whichever replica has it. Once the queue is found empty there are consumer
 
 import asyncio
 import logging
+import random
 import time
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
@@ -39,6 +40,10 @@ log = logging.getLogger(__name__)
 AGAIN_S: Final = 10.0
 # Messages that one consumer more hands over at once, at most.
 STEP: Final = 16
+# Seconds for which a replica stands aside after it had no permit, from and to.
+_ASIDE_S: Final = (0.02, 0.1)
+# After so many permits without a wait, there are consumers again.
+PLENTY: Final = 20
 # Seconds over which the room has to be little used to be given up.
 CALM_S: Final = 5.0
 
@@ -69,11 +74,16 @@ class Intake:
         self._taken: dict[str, int] = {}
         # The most that were in hand lately, and when (the loop's time) to look at that.
         self._most, self._look_at = 0, 0.0
-        # What got no permit.
+        # What got no permit, and how many just ask for one.
         self._denied: list[AbstractIncomingMessage] = []
+        self._asking = 0
+        # Permits that may have been granted, by an answer that got lost.
+        self._doubtful: list[Permit] = []
         # Something has changed; a permit of ours came back unused; it ends.
         self._changed, self._returned = asyncio.Event(), asyncio.Event()
         self._stopping = asyncio.Event()
+        # Permits in a row that came without a wait.
+        self._at_once = 0
         self._running: set[asyncio.Task[None]] = set()
         self._loop: asyncio.Task[None] | None = None
         self._link = bus.link(f"take {queue.name}", self._setup)
@@ -102,6 +112,7 @@ class Intake:
         await finish(self._running)
         if self._loop is not None:
             await end([self._loop])
+        await self._give_back()
 
     async def _keep(self, channel: AbstractChannel, queue: AbstractQueue) -> None:
         """Until the channel ends: as much room as is used, and none while there is no permit."""
@@ -111,7 +122,7 @@ class Intake:
                 if self._denied:
                     await self._close(queue)
                     await self._permits_first(queue)
-                elif self._is_full() and (more := self._more()) > 0:
+                elif self._is_full() and not self._asking and (more := self._more()) > 0:
                     await self._open(channel, queue, more)
                 elif self._is_calm():
                     await self._close(queue)
@@ -145,8 +156,8 @@ class Intake:
             await queue.cancel(tag)
             del self._room[tag], self._taken[tag]
         denied, self._denied = self._denied, []
+        self._in_hand -= len(denied)
         for incoming in denied:
-            self._in_hand -= 1
             await answer(incoming, incoming.nack)
 
     async def _wait(self) -> None:
@@ -165,8 +176,13 @@ class Intake:
         return room > 1 and 2 * most < room
 
     async def _permits_first(self, queue: AbstractQueue) -> None:
-        """Take one message for each permit, until there is none left."""
-        while (permit := await self._permit()) is not None:
+        """Take one message for each permit, until there is none left, or permits are plenty."""
+        # What went back may be with another replica by now: were it asked at once, each would find
+        # the only permit in the hands of the other, for as long as they keep in step.
+        self._returned.clear()
+        await self._rest(random.uniform(*_ASIDE_S))  # noqa: S311
+        self._at_once = 0
+        while self._at_once < PLENTY and (permit := await self._permit()) is not None:
             try:
                 # Without a timeout, which would be a cancellation, and that closes the channel.
                 incoming = await queue.get(fail=False, timeout=None)
@@ -181,24 +197,38 @@ class Intake:
     async def _permit(self) -> Permit | None:
         """A permit, and room for its message; None if this ends before."""
         began, pause = time.monotonic(), 0.2
-        permit = Permit(self._limit)
-        while not self._stopping.is_set():
-            if self._in_hand >= self._concurrency:
-                self._changed.clear()
-                await self._changed.wait()
-                continue
-            # Before the answer, so that what comes back while it is on its way is not missed.
-            self._returned.clear()
-            try:
-                wait = await self._limiter.acquire(permit, again=AGAIN_S)
-            except StoreUnavailable:
-                wait, pause = pause, min(pause * 2, 5.0)
-            if not wait:
-                self._count(began)
-                return permit
-            # Half a millisecond more than asked for: waking too early costs a round trip.
-            await self._rest(wait + 0.0005)
+        permit = self._doubtful.pop() if self._doubtful else Permit(self._limit)
+        try:
+            while not self._stopping.is_set():
+                if self._in_hand >= self._concurrency:
+                    self._changed.clear()
+                    await self._changed.wait()
+                    continue
+                # Before the answer, so that what comes back while it is on its way is not missed.
+                self._returned.clear()
+                try:
+                    wait = await self._limiter.acquire(permit, again=AGAIN_S)
+                except StoreUnavailable:
+                    wait, pause = pause, min(pause * 2, 5.0)
+                if not wait:
+                    self._count(began)
+                    self._at_once += 1
+                    await self._give_back()
+                    return permit
+                self._at_once = 0
+                # Half a millisecond more than asked for: waking too early costs a round trip.
+                await self._rest(wait + 0.0005)
+        except BaseException:
+            self._doubtful.append(permit)
+            raise
+        self._doubtful.append(permit)
         return None
+
+    async def _give_back(self) -> None:
+        """Settle what was perhaps granted: nothing will be called under it."""
+        doubtful, self._doubtful = self._doubtful, []
+        for permit in doubtful:
+            await self._settle(permit)
 
     async def _rest(self, seconds: float) -> None:
         """Until then, or until a permit comes back unused: it is free at once, not only then.
@@ -239,6 +269,7 @@ class Intake:
             if self._limit and not await self._is_granted(permit):
                 await self._deny(incoming)
                 return
+            self._changed.set()
         try:
             await self._dispose(incoming, permit)
         finally:
@@ -258,10 +289,18 @@ class Intake:
 
     async def _is_granted(self, permit: Permit) -> bool:
         began = time.monotonic()
+        self._asking += 1
         try:
             wait = await self._limiter.acquire(permit)
         except StoreUnavailable:
+            self._doubtful.append(permit)
             return False
+        except Exception:
+            # Whoever asks next meets the same, and gives up the channel.
+            log.exception("no permit", extra={"queue": self._queue.name})
+            return False
+        finally:
+            self._asking -= 1
         if not wait:
             self._count(began)
         return not wait

@@ -6,6 +6,7 @@ answer is the same, and whoever asks for it again is answered from the cache.
 """
 
 import hmac
+import re
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -15,7 +16,7 @@ from aiohttp import web
 from msgspec import json
 
 from gateway.hits.near import Near
-from gateway.hits.notes import Notes
+from gateway.hits.notes import MAX_NOTED, Notes
 from gateway.hits.ready import Form, Question, Ready, fresh_until, identity, written
 from gateway.hits.ways import Way, Ways
 from shared import metrics
@@ -30,6 +31,12 @@ from shared.store.near import Lease
 
 # Two bits of a UUID say by whose rules it is made.
 _VARIANT: Final = dict(zip("0123456789abcdef", "89ab" * 4, strict=True))
+
+
+# consulta:v{version}:{kind}:{digest}
+_SUBJECT: Final = re.compile(rb"consulta:v\d+:([a-z]+:[0-9a-f]+)")
+# Beyond, a body would take more of the table of bodies than it is counted for.
+_LONGEST: Final = 100
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,7 +58,7 @@ class Hits:
     """
 
     def __init__(self, store: Store, cache: Cache, secret: Secret, *, room: int) -> None:
-        self._cache, self._notes = cache, Notes(store)
+        self._cache, self._notes = cache, Notes(store, MAX_NOTED if room else 0)
         self._keyed = Keyed(hmac.digest(secret.reveal().encode(), b"hits", "sha256"))
         self._near = Near(room - room // 8)
         self._ways = Ways(room // 8)
@@ -85,7 +92,7 @@ class Hits:
         metrics.near_hits.inc()
         task_id = self._task_id(question, ready.identity)
         self._notes.see_to(task_id, question, ready.fresh_until)
-        if body:
+        if body and len(question.purpose or "") + len(question.legal_basis or "") <= _LONGEST:
             self._ways.show(body, form, Way(question, ready.identity, task_id))
         return Hit(question, task_id, ready.given(question, task_id))
 
@@ -154,11 +161,11 @@ class Hits:
             # Perhaps everything is gone, the notes as well.
             self._notes.forget()
             self._near.forget(None)
-        elif key == VERSION.encode():
-            self._near.forget(None)
+        elif (subject := _SUBJECT.fullmatch(key)) is not None:
+            self._near.forget(subject.group(1).decode())
         else:
-            # consulta:v{version}:{kind}:{digest}
-            self._near.forget(key.decode().split(":", 2)[2])
+            # The version; or somebody else's key, which may mean anything.
+            self._near.forget(None)
 
 
 def _events(question: Question, entries: Entries) -> list[Event] | None:

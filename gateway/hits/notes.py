@@ -6,6 +6,7 @@ A note has no events: those are made of the cached answer, if it is still there.
 """
 
 import asyncio
+import logging
 import math
 import time
 from typing import Final
@@ -16,6 +17,8 @@ from gateway.hits.ready import Question
 from shared.errors import StoreUnavailable
 from shared.store import Store
 
+log = logging.getLogger(__name__)
+
 # Notes a process knows to be written. One it has forgotten is written again.
 MAX_NOTED: Final = 50_000
 
@@ -23,10 +26,13 @@ MAX_NOTED: Final = 50_000
 class Notes:
     """Writes each note once, beside the answers and not before them, for as long as its answer is
     fresh.
+
+    Args:
+        most: how many it remembers to have written. None, where nobody says that Redis lost some.
     """
 
-    def __init__(self, store: Store) -> None:
-        self._store = store
+    def __init__(self, store: Store, most: int = MAX_NOTED) -> None:
+        self._store, self._most = store, most
         # Those this process wrote, the oldest first.
         self._noted: dict[str, None] = {}
         self._writing: set[asyncio.Task[None]] = set()
@@ -40,7 +46,7 @@ class Notes:
         if task_id in self._noted:
             return
         self._noted[task_id] = None
-        if len(self._noted) > MAX_NOTED:
+        if len(self._noted) > self._most:
             del self._noted[next(iter(self._noted))]
         task = asyncio.create_task(self._write(task_id, question, fresh_until - time.time()))
         self._writing.add(task)
@@ -67,9 +73,11 @@ class Notes:
         pairs = [part for pair in told.items() if pair[1] is not None for part in pair]
         try:
             await self._store.run("hit_note", [_key(task_id)], max(1, math.ceil(seconds)), *pairs)
-        except StoreUnavailable:
+        except Exception as error:
             # It cannot be looked at for now; the next hit tries again.
             self._noted.pop(task_id, None)
+            if not isinstance(error, StoreUnavailable):
+                log.exception("a hit was not noted")
 
 
 def _key(task_id: str) -> str:

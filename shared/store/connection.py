@@ -76,6 +76,7 @@ class Wire(asyncio.Protocol):
         # Of every command that has no answer yet, with when it was asked.
         self._asked: deque[tuple[asyncio.Future[Any], float]] = deque()
         self._watch: asyncio.TimerHandle | None = None
+        self._is_late = False
         self._fault: Exception | None = None
         transport.set_protocol(self)
 
@@ -153,9 +154,11 @@ class Wire(asyncio.Protocol):
         self._watch = None
         if not self._asked:
             return
-        if self._clock() - self._asked[0][1] > self._timeout:
+        late, self._is_late = self._is_late, self._clock() - self._asked[0][1] > self._timeout
+        if late and self._is_late:
             self.close(Silent("no answer in time"))
         else:
+            # Once is not enough: of a loop that stood still, the answers may lie in the socket.
             self._watch = self._loop.call_later(_LOOK * self._timeout, self._look)
 
 

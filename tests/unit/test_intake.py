@@ -247,3 +247,72 @@ def test_a_message_goes_back_while_redis_is_away_and_is_handled_afterwards(
         assert (stage.broker.waiting, stage.broker.in_hand) == (0, 0)
 
     run(main())
+
+
+class Lossy(FakeLimiter):
+    """Grants permits, of which the answers get lost."""
+
+    def __init__(self, lost: int) -> None:
+        super().__init__(lost)
+        self.out: set[str] = set()
+
+    async def acquire(self, permit: Any, **options: Any) -> float:
+        self.out.add(permit.id)
+        return await super().acquire(permit, **options)
+
+    async def settle(self, permit: Any) -> None:
+        if not permit.used:
+            self.out.discard(permit.id)
+
+
+def test_permits_whose_answers_got_lost_are_used_or_given_back(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    async def main() -> None:
+        stage = Stage(monkeypatch, 30, "100/s")
+        stage.intake._limiter = limiter = cast(Any, Lossy(5))
+        stage.gate.set()
+        await stage.begin()
+        while stage.handled < 30:
+            await asyncio.sleep(1)
+        await stage.intake.drain()
+        # Nothing was called by this handler, so nothing is out.
+        assert limiter.out == set()
+        assert (stage.broker.waiting, stage.broker.in_hand, stage.intake._in_hand) == (0, 0, 0)
+
+    run(main())
+
+
+def test_after_many_permits_without_a_wait_there_are_consumers_again(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    async def main() -> None:
+        stage = Stage(monkeypatch, 1000, "100/s", away=1)
+        await stage.begin()
+        await asyncio.sleep(100)
+        assert stage.broker.got == module.PLENTY
+        assert stage.broker.prefetch != []
+        assert stage.broker.in_hand == 50
+        stage.gate.set()
+        await stage.intake.drain()
+
+    run(main())
+
+
+def test_a_fault_in_asking_for_a_permit_leaves_no_message_behind(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    async def main() -> None:
+        stage = Stage(monkeypatch, 1, "100/s")
+
+        async def fault(*_: Any, **__: Any) -> float:
+            raise ValueError("a bug")
+
+        monkeypatch.setattr(stage.limiter, "acquire", fault)
+        await stage.begin()
+        await asyncio.sleep(60)
+        # Its channel is given up, and what it had is anybody's.
+        assert stage.broker.cut
+        assert (stage.broker.waiting, stage.intake._in_hand) == (1, 0)
+
+    run(main())
