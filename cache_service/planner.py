@@ -70,10 +70,8 @@ class Planner:
                 await self._put_off(request, plan)
             case "late":
                 await self.endings.expire(request.task_id)
-            case "ended":
-                # Asked for again by an asker who missed its end.
-                await self.reporter.catch_up(request.task_id, plan.asker)
-            case "joins":
+            case "ended" | "joins":
+                # The first is asked for again, by an asker who missed its end.
                 await self.reporter.tell_one(request.task_id, plan.asker, plan.events)
             case "leads":
                 begun = self.reporter.tell_one(request.task_id, plan.asker, [encode(first)])

@@ -366,14 +366,24 @@ class Lookups:
         )
 
     async def record(
-        self, flight: str, step: str, event: Event | None, *, counts: bool = False
+        self,
+        flight: str,
+        step: str,
+        event: Event | None,
+        *,
+        counts: bool = False,
+        kept: Sequence[Kept] = (),
     ) -> Recorded:
         """Append a step's event to the log, once. Without an event: what was recorded before.
 
         An end that is `cancelado` also makes the lookup a revoked one.
+
+        Args:
+            counts: the step is one of the stages the flight waits for.
+            kept: what the cache learns of it.
         """
         only = Step(name=step, event="") if event is None else step_of(step, event, counts=counts)
-        written = await self.write(self.record_of(flight, [only]))
+        written = await self.write(self.record_of(flight, [only], kept))
         return written.steps[0]
 
     def record_of(self, flight: str, steps: list[Step], kept: Sequence[Kept] = ()) -> Record:

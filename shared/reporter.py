@@ -13,7 +13,7 @@ from msgspec import Struct, json
 
 from shared.bus import Bus
 from shared.courier import News
-from shared.lookups import Lookups, Recorded, step_of
+from shared.lookups import Lookups, Recorded
 from shared.messages import Event, EventType, Outcome, addressed, now
 from shared.store.record import Kept
 from shared.topology import event_key
@@ -55,8 +55,7 @@ class Reporter:
         Raises:
             Unavailable: done in part or not at all; doing it again completes it.
         """
-        record = self._lookups.record_of(flight, [step_of(step, event, counts=counts)], kept)
-        [recorded] = (await self._lookups.write(record)).steps
+        recorded = await self._lookups.record(flight, step, event, counts=counts, kept=kept)
         if recorded.verdict == "new" or not once:
             await self.tell(recorded)
         return recorded
@@ -80,12 +79,6 @@ class Reporter:
     async def tell_one(self, task: str, asker: str, log: Iterable[bytes]) -> None:
         """Publish a flight's log, from its first event on, to one asker."""
         await self._publish({task: asker}, list(enumerate(log, 1)))
-
-    async def catch_up(self, task: str, asker: str) -> None:
-        """Publish a lookup's whole log to its asker, who came aboard in flight."""
-        view = await self._lookups.view(task)
-        if view is not None and "flight" in view.lookup:
-            await self.tell_one(task, asker, await self._lookups.log(view.lookup["flight"]))
 
     async def _publish(
         self, askers: Mapping[str, str], events: Sequence[tuple[int, bytes]]

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from shared.lookups import Lookups
-from shared.messages import Event, Requested
+from shared.messages import Event, Requested, encode
 from shared.reporter import Reporter, event
 from shared.results import started
 
@@ -24,7 +24,8 @@ class Backstage:
         begun = started("cep", ["endereco"])
         # A subject of its own each time, so that no two lookups here share a flight.
         plan = await self.lookups.plan(request, "d", task_id, ["endereco"], begun)
-        await self.reporter.catch_up(task_id, "gateway")
+        told = plan.events or [encode(begun)]
+        await self.reporter.tell_one(task_id, plan.asker, told)
         return plan.flight
 
     async def tell(self, flight: str, step: str, told: Event) -> None:

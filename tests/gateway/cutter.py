@@ -4,57 +4,33 @@ import asyncio
 import random
 import socket
 import struct
-from typing import Final, Self
+from typing import Final
 from urllib.parse import urlsplit
+
+from tests.gateway.proxy import Proxy
 
 # Beyond the end of most streams: some have to come through.
 FARTHEST: Final = 5_000
 SPARED: Final = 0.1
 
 
-class Cutter:
+class Cutter(Proxy):
     """Forwards TCP to the server of a URL; `url` is the same one by way of here.
 
     Only what answers a request for a stream is cut: somewhere in its header, an event, a letter.
     """
 
     def __init__(self, url: str, seed: int) -> None:
+        super().__init__()
         self._host, self._port = urlsplit(url).hostname, urlsplit(url).port
         self._random = random.Random(seed)
-        self._server: asyncio.Server | None = None
-        self._tasks: set[asyncio.Task[None]] = set()
-        self.url = ""
         self.cuts = 0
 
-    async def __aenter__(self) -> Self:
-        self._server = await asyncio.start_server(self._accept, "127.0.0.1", 0)
-        self.url = f"http://127.0.0.1:{self._server.sockets[0].getsockname()[1]}"
-        return self
+    @property
+    def url(self) -> str:
+        return f"http://127.0.0.1:{self.port}"
 
-    async def __aexit__(self, *_: object) -> None:
-        assert self._server is not None
-        self._server.close()
-        for task in self._tasks:
-            task.cancel()
-        await asyncio.gather(*self._tasks, return_exceptions=True)
-
-    def _accept(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        assert self._server is not None
-        if not self._server.is_serving():
-            # Let in at the last moment: nobody would close it any more.
-            writer.transport.abort()
-            return
-        task = asyncio.create_task(self._serve(reader, writer))
-        self._tasks.add(task)
-
-        def over(task: asyncio.Task[None]) -> None:
-            # Also of one cancelled before it could begin.
-            writer.transport.abort()
-            self._tasks.discard(task)
-
-        task.add_done_callback(over)
-
-    async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         far_reader, far_writer = await asyncio.open_connection(self._host, self._port)
         # Of the answer under way: the byte to cut it at, if any, and what has come of it.
         cut: int | None = None

@@ -45,8 +45,11 @@ if about[2] or about[3] then
   redis.call('ZREM', 'consulta:scheduled', task)
   redis.call('HDEL', lookup, 'request')
 end
-if about[2] then return answer('ended') end
 local flight = about[3]
+if about[2] then
+  if flight then events = redis.call('LRANGE', 'consulta:flight:' .. flight .. ':log', 0, -1) end
+  return answer('ended')
+end
 if flight then
   -- Whoever asks again is told from now on: the process that asked before may be gone.
   local key = 'consulta:flight:' .. flight
