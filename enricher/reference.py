@@ -26,6 +26,9 @@ log = logging.getLogger(__name__)
 
 # Seconds anybody waits for an extra. The fetch goes on without them, so the next one has it.
 PATIENCE: Final = 0.25
+# Seconds for which a process does not look again what every lookup needs: whoever removes it from
+# the cache has to wait so long until nobody uses it.
+HOLD_S: Final = 10.0
 
 
 class Reference:
@@ -34,9 +37,9 @@ class Reference:
     def __init__(self, cache: Cache, brasilapi: BrasilApi, extra: Extra) -> None:
         self._cache = cache
         self._brasilapi, self._extra = brasilapi, extra
-        self._cities: Callable[[str], Awaitable[Any]] = cached(cache, "ddd", "cidades")(
-            self._fetch_cities
-        )
+        self._cities: Callable[[str], Awaitable[Any]] = cached(
+            cache, "ddd", "cidades", hold=HOLD_S
+        )(self._fetch_cities)
 
     async def address(self, cep: str) -> Event | None:
         """The stage `endereco` of a CEP, if some lookup has fetched it lately."""

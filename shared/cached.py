@@ -2,9 +2,10 @@
 
 import asyncio
 import logging
+import time
 from collections.abc import Awaitable, Callable
 from functools import wraps
-from typing import Any
+from typing import Any, Final
 
 from shared.cache import Cache, Entry
 from shared.errors import ConsultaError, StoreUnavailable
@@ -13,9 +14,18 @@ log = logging.getLogger(__name__)
 
 Function = Callable[[str], Awaitable[Any]]
 
+# Values that a function holds in memory, at most: the oldest makes room.
+MOST_HELD: Final = 256
+
 
 def cached(
-    cache: Cache, kind: str, field: str = "valor", *, ttl: float | None = None
+    cache: Cache,
+    kind: str,
+    field: str = "valor",
+    *,
+    ttl: float | None = None,
+    hold: float = 0.0,
+    clock: Callable[[], float] = time.monotonic,
 ) -> Callable[[Function], Function]:
     """Decorate an async function of one identifier, whose result JSON can hold.
 
@@ -27,15 +37,20 @@ def cached(
         kind: of the identifier; every spelling of it is one entry.
         field: which of the subject's fields it is.
         ttl: seconds a value is fresh; without it as long as its kind is.
+        hold: seconds for which this process does not look again, so that for so long it sees no
+            invalidation either. For what is asked for with each lookup and hardly ever changes.
+        clock: seconds, for `hold`.
     """
 
     def decorate(function: Function) -> Function:
         under_way: dict[str, asyncio.Task[Any]] = {}
+        # With the end of that.
+        held: dict[str, tuple[Any, float]] = {}
 
         async def fetch(identifier: str) -> Any:
             entry = await _known(cache, kind, identifier, field)
             if entry is not None and entry.is_fresh():
-                return entry.data
+                return keep(identifier, entry.data)
             try:
                 value = await function(identifier)
             except ConsultaError:
@@ -47,10 +62,20 @@ def cached(
                 await cache.set(kind, identifier, field, value, source=source, ttl=ttl)
             except StoreUnavailable:
                 log.warning("not cached", extra={"kind": kind})
+            return keep(identifier, value)
+
+        def keep(identifier: str, value: Any) -> Any:
+            if hold:
+                held.pop(identifier, None)
+                held[identifier] = value, clock() + hold
+                if len(held) > MOST_HELD:
+                    del held[next(iter(held))]
             return value
 
         @wraps(function)
         async def wrapper(identifier: str) -> Any:
+            if identifier in held and held[identifier][1] > clock():
+                return held[identifier][0]
             key = cache.digest(kind, identifier)
             task = under_way.get(key)
             if task is None:

@@ -6,7 +6,8 @@ import socket
 # Below 32768, where Linux starts to hand out ports to outgoing connections: one of those could
 # take the port between the choice here and the server's own bind.
 _RANGE = range(20_000, 32_768)
-_given: set[int] = set()
+# What keeps each port that was handed out.
+_kept: list[socket.socket] = []
 
 
 def is_free(port: int) -> bool:
@@ -22,16 +23,30 @@ def is_free(port: int) -> bool:
 
 
 def free_port() -> int:
-    """A port of 127.0.0.1 that nothing listens on, never the same twice in one process.
+    """A port of 127.0.0.1 for a server to listen on, kept for it until this process ends.
 
-    Random rather than the lowest, so that two runs started together do not choose alike.
+    Whoever binds it with SO_REUSEADDR, as servers do, gets it, however often it starts again;
+    nobody who looks for a free one does, neither in this process nor in another.
 
     Raises:
         OSError: no free port was found in 1000 tries.
     """
-    for _ in range(1000):
-        port = random.choice(_RANGE)  # noqa: S311 - not a secret
-        if port not in _given and is_free(port):
-            _given.add(port)
+    # Random rather than the lowest: others look for theirs.
+    for port in random.sample(_RANGE, 1000):
+        if (keeper := _bound(port)) is not None:
+            _kept.append(keeper)
             return port
     raise OSError(f"no free port between {_RANGE.start} and {_RANGE.stop - 1}")
+
+
+def _bound(port: int) -> socket.socket | None:
+    """A socket that has the port and never listens on it; None if it is taken."""
+    keeper = socket.socket()
+    try:
+        # Not yet to be shared: then it fails wherever the port is anybody's, listening or not.
+        keeper.bind(("127.0.0.1", port))
+        keeper.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    except OSError:
+        keeper.close()
+        return None
+    return keeper

@@ -10,7 +10,7 @@ from typing import Final
 from enricher.calling.extra import Extra
 from enricher.failures import Failure, NotCalled
 from enricher.providers.minhareceita import MinhaReceita
-from enricher.reference import PATIENCE
+from enricher.reference import HOLD_S, PATIENCE
 from shared.cache import Cache
 from shared.cached import cached
 from shared.errors import StoreUnavailable
@@ -24,7 +24,7 @@ class Dates:
 
     def __init__(self, cache: Cache, minhareceita: MinhaReceita, extra: Extra) -> None:
         self._minhareceita, self._extra = minhareceita, extra
-        self._updated = cached(cache, "fonte", "atualizado_em", ttl=_TTL)(self._fetch)
+        self._updated = cached(cache, "fonte", "atualizado_em", ttl=_TTL, hold=HOLD_S)(self._fetch)
 
     async def of(self, provider: str) -> str | None:
         """The date (YYYY-MM-DD) of what this provider answers, as far as it is to be had."""

@@ -14,6 +14,7 @@ from enricher.http import session
 from enricher.providers.base import Answer, Query
 from enricher.providers.offline_phones import phone
 from enricher.simulator.app import build
+from shared.cache import Cache, Entry
 from shared.limits import Limit
 from shared.records import Phones
 from shared.store import Store
@@ -90,6 +91,23 @@ async def test_an_extra_that_is_not_made_takes_a_permit_of_neither_limit(
     assert places((await telefone.lookup(RIO)).data) == [("RJ", False)]
     assert await store.redis.zcard(queue.key) == 1
     assert await store.redis.zcard(quota.key) == 0
+
+
+async def test_the_cities_of_a_code_are_read_from_the_cache_once_in_a_while(
+    store: Store, stand: Stand, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    read: list[str] = []
+    get = Cache.get
+
+    async def getting(self: Cache, kind: str, identifier: str, field: str) -> Entry | None:
+        read.append(kind)
+        return await get(self, kind, identifier, field)
+
+    monkeypatch.setattr(Cache, "get", getting)
+    telefone = enricher(store, stand, "off", "off")
+    for number in (SAO_PAULO, "+5511912345678", "+5511933334444"):
+        assert places((await telefone.lookup(number)).data) == [("SP", True)]
+    assert read.count("ddd") == 1
 
 
 async def test_without_redis_no_extra_is_called(stand: Stand) -> None:

@@ -120,7 +120,7 @@ async def house(
     monkeypatch: pytest.MonkeyPatch,
 ) -> AsyncIterator[House]:
     del counted  # before anything is sent
-    # The cities of an area code are an extra: one read, and, of a code that is new, a call.
+    # The cities of an area code are an extra: of one that was not met for a while, a read.
     services = Services(arena, tmp_path, PROVIDER_BRASILAPI_URL="off", **rates)
     for name, value in services.env.items():
         monkeypatch.setenv(name, value)
