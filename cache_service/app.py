@@ -6,12 +6,12 @@ from aiohttp import web
 
 from cache_service.handlers import Handlers
 from cache_service.jobs import Jobs
-from cache_service.planner import Planner
 from cache_service.settings import Settings
 from shared import metrics
 from shared.app import BUS, CACHE, ENDINGS, LIMITER, LOOKUPS, REPORTER, STORE, SUPERVISOR, base
 from shared.consumer import Consumer, Delivery, Handler
 from shared.errors import Undecodable
+from shared.flow.planner import Planner
 from shared.messages import JobRequested
 from shared.ops import REFRESH, Refresh
 from shared.orders import Orders

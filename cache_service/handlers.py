@@ -5,10 +5,10 @@ import re
 from dataclasses import dataclass
 from typing import Final
 
-from cache_service.planner import Planner
 from shared.consumer import Delivery
 from shared.errors import InvalidInput, Undecodable
 from shared.flow.ending import Endings
+from shared.flow.planner import Planner
 from shared.lookups import Lookups
 from shared.messages import Requested, decode
 from shared.topology import REQUESTED, Queue

@@ -12,6 +12,7 @@ from aiohttp import web
 
 from gateway import bulk, cache, circuits, documents, headers, lookups, operations
 from gateway.access import ACCESS, Access, guard
+from gateway.asking import PATIENCE_S, PLANNER
 from gateway.hits.hits import HITS, Hits
 from gateway.operations import QUEUES
 from gateway.problems import problems
@@ -21,10 +22,22 @@ from gateway.settings import Settings
 from gateway.streaming.room import ROOM, Room
 from gateway.streams import RELAY, Relay, Signal
 from gateway.tracing import trace
-from shared.app import BUS, CACHE, ENDINGS, LIMITER, LOOKUPS, STORE, SUPERVISOR, base
+from shared.app import (
+    BUS,
+    CACHE,
+    ENDINGS,
+    LIMITER,
+    LOOKUPS,
+    REPORTER,
+    STORE,
+    SUPERVISOR,
+    base,
+)
 from shared.errors import InvalidSetting
+from shared.flow.planner import Planner
 from shared.keys import Keys
 from shared.messages import MAX_BODY
+from shared.orders import Orders
 from shared.queues import Queues
 
 log = logging.getLogger(__name__)
@@ -73,6 +86,12 @@ def _parts(settings: Settings, keys: Keys | None):  # type: ignore[no-untyped-de
             app[CACHE],
             settings.cache_secret,
             room=settings.near_cache_bytes,
+        )
+        orders = Orders(
+            app[BUS], app[LIMITER], app[REPORTER], settings, settings, patience=PATIENCE_S
+        )
+        app[PLANNER] = Planner(
+            app[BUS], app[LOOKUPS], app[CACHE], app[REPORTER], orders, app[ENDINGS]
         )
         app[QUEUES] = Queues(app[BUS], app[STORE], settings.of)
         app[SUPERVISOR].keep("counts", app[CACHE].keep_counts)

@@ -1,10 +1,9 @@
-"""Ask for a lookup: answered by the cache, or written down and published."""
+"""Ask for a lookup: answered by the cache, or written down and begun."""
 
 import asyncio
 import contextlib
 from collections.abc import Coroutine
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from functools import cached_property
 from typing import Any, Final, TypeVar, cast
 from uuid import uuid4
@@ -21,19 +20,22 @@ from gateway.quotas import QUOTAS
 from gateway.security.prints import PRINTS
 from gateway.streams import ORIGIN
 from shared import metrics
-from shared.app import BUS, CACHE, LOOKUPS
+from shared.app import BUS, CACHE, ENDINGS, LOOKUPS
 from shared.domain.answers import Accepted, Done, Result
-from shared.errors import BusUnavailable, InvalidInput, StoreRefused, StoreUnavailable
+from shared.errors import InvalidInput, StoreRefused, StoreUnavailable, Unavailable
+from shared.flow.planner import Planner
 from shared.identifiers import KINDS, Kind, parse
 from shared.lookups import View
 from shared.messages import Lookup, Requested, decode_event
 from shared.stages import wanted
-from shared.topology import REQUESTED
 
 Worked = TypeVar("Worked")
 
 # How long a request may be repeated under its Idempotency-Key and be one.
 IDEMPOTENT_S = 86400
+# Seconds that whoever asks waits for the broker.
+PATIENCE_S: Final = 3.0
+PLANNER: Final = web.AppKey("planner", Planner)
 # To look a series up takes four times as long as to count in it.
 _HITS: Final = {kind: metrics.cache_requests.labels(kind, "hit") for kind in KINDS}
 _MISSES: Final = {kind: metrics.cache_requests.labels(kind, "miss") for kind in KINDS}
@@ -123,7 +125,7 @@ class Asking:
         try:
             hit = await self._known()
             if hit is None:
-                await self._publish()
+                await self._begin()
             elif self.once and not await self._keep(hit):
                 # A first try under this Idempotency-Key was taken on after all.
                 return None
@@ -185,35 +187,36 @@ class Asking:
             self.task_id, ORIGIN, self.asked.kind, hit.events, **about
         )
 
-    async def _publish(self) -> None:
-        """Write the lookup down, so that it can be followed at once, then publish it."""
-        lookups, asked = self.app[LOOKUPS], self.asked
+    async def _begin(self) -> None:
+        """Write the lookup down, so that it can be followed at once, and have its stages done."""
+        bus, planner = self.app[BUS], self.app[PLANNER]
+        # Before anything is written that would have to be taken back.
+        await bus.declared(PATIENCE_S)
         slots = await self.app[QUOTAS].occupy(self.caller, self.task_id, self.lifetime)
-        about = {**self._about(), **slots, "origin": ORIGIN, "kind": asked.kind}
+        request = Requested(
+            task_id=self.task_id,
+            origin=ORIGIN,
+            tenant=self.caller.tenant,
+            **msgspec.structs.asdict(self.asked),
+        )
+        about = {**self._about(), **slots}
         if self.listener:
             about["listeners"] = self.listener
         try:
-            new, deadline = await lookups.accept(self.task_id, self.lifetime, **about)
+            planned = await planner.board(request, about)
         except StoreUnavailable:
             with contextlib.suppress(StoreUnavailable):
                 await self.app[QUOTAS].free(self.caller, self.task_id)
             raise
-        self.new = new
-        request = Requested(
-            task_id=self.task_id,
-            origin=ORIGIN,
-            expires=datetime.fromtimestamp(deadline, UTC),
-            tenant=self.caller.tenant,
-            **msgspec.structs.asdict(asked),
-        )
+        self.new = planned.is_new
         try:
-            await self.app[BUS].command(REQUESTED, request, priority=asked.priority, timeout=3.0)
-        except BusUnavailable:
-            # It may arrive all the same; marked like this nobody will work on it. But one that was
-            # there before this try, or that a repetition finds by its key, may be promised.
-            if new and not self.once:
-                await lookups.discard(self.task_id)
-                await self.app[QUOTAS].free(self.caller, self.task_id)
+            await planner.begin(planned)
+        except Unavailable:
+            # Nobody was promised anything, so nobody is to work on it. But one that was there
+            # before this try, or that a repetition finds by its key, may be promised: it is looked
+            # after, and begins once there is somebody to begin it.
+            if self.new and not self.once:
+                await self.app[ENDINGS].refuse(self.task_id, "cancelado")
             raise
 
     def _about(self) -> dict[str, str]:

@@ -56,6 +56,9 @@ class Bus:
         self._publisher = self._link("publish", self._declare, confirms=True)
         self._inspector = Inspector(self._link("inspect", _nothing))
         self._courier = Courier(self._publisher)
+        # By what name others send news here, and what is done with it.
+        self._me = ""
+        self._on_news: Callable[[News], None] = _ignore
         self._confirms = Confirms()
         # When everything may be declared again, by the loop's clock.
         self._next_declaration = 0.0
@@ -81,9 +84,14 @@ class Bus:
     async def _declare(self, channel: AbstractChannel) -> None:
         await (declare(channel) if self._queues is None else declare(channel, self._queues))
 
-    async def declared(self) -> None:
-        """Wait until the queues exist: the publishing link declares them."""
-        await self._publisher.channel()
+    async def declared(self, timeout: float | None = None) -> None:
+        """Wait until the queues exist: the publishing link declares them.
+
+        Raises:
+            BusUnavailable: it has no connection within `timeout` seconds.
+            BusRefused: and never will.
+        """
+        await self._publisher.channel(timeout)
 
     @property
     def is_up(self) -> bool:
@@ -170,8 +178,10 @@ class Bus:
             # queue for a while yet.
             name = uuid4().hex[:12]
             await hear(channel, name, on_news, MAX_BACKLOG)
+            self._me = name
             on_gap(name)
 
+        self._on_news = on_news
         self.link("events", setup)
 
     def news(self, listener: str, piece: News) -> None:
@@ -179,7 +189,11 @@ class Bus:
 
         It may be lost: its place is the log.
         """
-        self._courier.send(listener, piece)
+        if listener == self._me:
+            # What a process has to say to itself goes over no wire.
+            self._on_news(piece)
+        else:
+            self._courier.send(listener, piece)
 
     def owns(self, consumer: "Drains") -> None:
         """Drain this consumer before the bus closes."""
@@ -274,6 +288,10 @@ class Bus:
             if is_cancelled():
                 raise
             log.warning("could not declare again: %s", reason(error))
+
+
+def _ignore(_: News) -> None:
+    """The news of a process that does not listen for any."""
 
 
 async def _nothing(_: AbstractChannel) -> None:

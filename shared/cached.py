@@ -18,6 +18,29 @@ Function = Callable[[str], Awaitable[Any]]
 MOST_HELD: Final = 256
 
 
+class Held:
+    """Values in memory, each for so many seconds; with 0 it holds none."""
+
+    def __init__(self, seconds: float, clock: Callable[[], float]) -> None:
+        self._seconds, self._clock = seconds, clock
+        # With the end of its time.
+        self._values: dict[str, tuple[Any, float]] = {}
+
+    def get(self, key: str) -> tuple[Any] | None:
+        """The value in a tuple, since it may be None; None if there is none."""
+        value, until = self._values.get(key, (None, 0.0))
+        return (value,) if until > self._clock() else None
+
+    def keep(self, key: str, value: Any) -> Any:
+        """Hold a value, and give it back."""
+        if self._seconds:
+            self._values.pop(key, None)
+            self._values[key] = value, self._clock() + self._seconds
+            if len(self._values) > MOST_HELD:
+                del self._values[next(iter(self._values))]
+        return value
+
+
 def cached(
     cache: Cache,
     kind: str,
@@ -44,13 +67,12 @@ def cached(
 
     def decorate(function: Function) -> Function:
         under_way: dict[str, asyncio.Task[Any]] = {}
-        # With the end of that.
-        held: dict[str, tuple[Any, float]] = {}
+        held = Held(hold, clock)
 
         async def fetch(identifier: str) -> Any:
             entry = await _known(cache, kind, identifier, field)
             if entry is not None and entry.is_fresh():
-                return keep(identifier, entry.data)
+                return held.keep(identifier, entry.data)
             try:
                 value = await function(identifier)
             except ConsultaError:
@@ -62,20 +84,12 @@ def cached(
                 await cache.set(kind, identifier, field, value, source=source, ttl=ttl)
             except StoreUnavailable:
                 log.warning("not cached", extra={"kind": kind})
-            return keep(identifier, value)
-
-        def keep(identifier: str, value: Any) -> Any:
-            if hold:
-                held.pop(identifier, None)
-                held[identifier] = value, clock() + hold
-                if len(held) > MOST_HELD:
-                    del held[next(iter(held))]
-            return value
+            return held.keep(identifier, value)
 
         @wraps(function)
         async def wrapper(identifier: str) -> Any:
-            if identifier in held and held[identifier][1] > clock():
-                return held[identifier][0]
+            if (value := held.get(identifier)) is not None:
+                return value[0]
             key = cache.digest(kind, identifier)
             task = under_way.get(key)
             if task is None:

@@ -13,7 +13,7 @@ position in the log is its `seq` for every one of them.
     consulta:once:{name}            what an Idempotency-Key stands for: task, print of its request
     consulta:waiting:{queue}        zset: flights waiting to be taken, by time of arrival
     consulta:deadlines              zset: tasks that were accepted and have not ended, by deadline
-    consulta:scheduled              zset: tasks put off, by the time they start
+    consulta:scheduled              zset: tasks that have still to begin, by the time they start
     consulta:put_off                zset: <step>:<flight> of orders put off, by when they come back
     consulta:overtaken:{queue}      hash: who has waited longest, and how often others went before
     consulta:active:{queue}         zset: flights being worked on, by deadline
@@ -64,7 +64,8 @@ class Plan:
     `seconds` are those until it starts if it is `early`, else until its `deadline` (Unix seconds).
     `asker` is who is told of it: its origin, and the gateways that listen. `entries` is what the
     cache has of the subject, `events` the flight's log, where either is of use; `waits` are the
-    seconds that the orders of a new flight wait for their limits, by step.
+    seconds that the orders of a new flight wait for their limits, by step. `is_new` if nobody knew
+    of the lookup before; `unsent` if nobody has said that the flight's orders are on the bus.
     """
 
     verdict: Literal["leads", "joins", "renews", "again", "ended", "other", "early", "late", "gone"]
@@ -76,6 +77,8 @@ class Plan:
     entries: list[bytes] = field(default_factory=list)
     events: list[bytes] = field(default_factory=list)
     waits: dict[str, float] = field(default_factory=dict)
+    is_new: bool = False
+    unsent: bool = False
 
 
 @dataclass(frozen=True)
@@ -246,11 +249,6 @@ class Lookups:
         if name is not None:
             await self.not_once(name.decode(), task, ended=True)
 
-    async def discard(self, task: str) -> None:
-        """Make sure that a lookup nobody was told of is not worked on, should it still arrive."""
-        keys = [_lookup(task), _DEADLINES, _SCHEDULED]
-        await self._store.run("discard", keys, self._clock(), task, self._keep_s)
-
     async def lose(self, task: str, **about: str) -> bool:
         """Note that a lookup's state has gone, so that whoever asks is told how it ended.
 
@@ -269,6 +267,7 @@ class Lookups:
         *,
         flight: str = "",
         orders: Sequence[Place] = (),
+        accepted: Mapping[str, str] | None = None,
     ) -> Plan:
         """Put a lookup aboard a flight: the one of `subject` under way, or a new one.
 
@@ -278,6 +277,8 @@ class Lookups:
         Args:
             flight: what a new one is called.
             orders: the places in line of what a new one begins with.
+            accepted: what is to be known of a lookup that is accepted by this. It is sent again in
+                a while, unless its orders are `sent` before.
         """
         due = request.expires.timestamp() if request.expires else 0
         plan = record.Plan(
@@ -299,6 +300,10 @@ class Lookups:
             now=self._clock(),
             orders=list(orders),
         )
+        if accepted is not None:
+            created = {"created": str(time.time()), **accepted}
+            plan.accepted = [part for pair in created.items() for part in pair]
+            plan.request = encode(request).decode()
         keys = [_lookup(request.task_id), f"consulta:inflight:{subject}"]
         (
             verdict,
@@ -310,6 +315,8 @@ class Lookups:
             entries,
             events,
             waits,
+            is_new,
+            unsent,
         ) = await self._store.run("plan", keys, packed(plan))
         return Plan(
             verdict=verdict.decode(),
@@ -321,7 +328,13 @@ class Lookups:
             entries=entries,
             events=events,
             waits={place.step: wait / 1e6 for place, wait in zip(orders, waits, strict=False)},
+            is_new=bool(is_new),
+            unsent=bool(unsent),
         )
+
+    async def sent(self, task: str, flight: str) -> None:
+        """The orders of a flight that this lookup began, or ordered anew, are on the bus."""
+        await self._store.run("sent", [_lookup(task), flight_key(flight), _SCHEDULED], task)
 
     async def claim(
         self, flight: str, step: str, order: str, queue: str, instance: str = ""
@@ -454,12 +467,9 @@ class Lookups:
         await self._store.run("schedule", keys, request.task_id, start, encode(request))
 
     async def put_off(self, task: str) -> Requested | None:
-        """What a lookup that waits for its time asks for; None if it waits no more."""
-        body = await self._store.do("HGET", _lookup(task), "request")
-        if body is None:
-            await self._store.do("ZREM", _SCHEDULED, task)
-            return None
-        return decode(body, Requested)
+        """What a lookup that has still to begin asks for; None if it has begun, or ended."""
+        body = await self._store.run("waits", [_lookup(task), _SCHEDULED], task)
+        return None if body is None else decode(body, Requested)
 
     async def overdue(self, what: Literal["scheduled", "deadlines"], seconds: float) -> list[str]:
         """Up to BATCH tasks overdue for so long, the oldest first; not the same again at once."""

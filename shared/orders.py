@@ -9,7 +9,7 @@ from uuid import uuid4
 
 from msgspec.structs import replace
 
-from shared.bus import Bus
+from shared.bus import CONFIRM_TIMEOUT, Bus
 from shared.cache import kept
 from shared.domain.trace import carrying
 from shared.flow.freshness import Freshness
@@ -58,8 +58,12 @@ class Orders:
         reporter: Reporter,
         rates: Rates,
         freshness: Freshness,
+        *,
+        patience: float = CONFIRM_TIMEOUT,
     ) -> None:
         self._bus, self._limiter, self._reporter = bus, limiter, reporter
+        # Seconds to wait for the broker's confirm.
+        self._patience = patience
         self._freshness = freshness
         self._limits = rates.of
 
@@ -128,7 +132,7 @@ class Orders:
     async def _send(self, order: StageRequested | AnalysisRequested, wait: float) -> None:
         queue, step = _where(order)
         await self.waits(order.flight, step, wait)
-        await self._bus.command(queue, order, priority=order.priority)
+        await self._bus.command(queue, order, priority=order.priority, timeout=self._patience)
 
     async def _order(self, order: StageRequested | AnalysisRequested) -> None:
         queue, step = _where(order)

@@ -82,7 +82,9 @@ class Plan(Struct, kw_only=True):
 
     `flight` is what the flight is called if it is a new one, `due` the deadline as the message has
     it (0: it does not), `length` the time from the start to the deadline, `slack` the seconds that
-    are kept beyond it. `orders` are the places in line of what is ordered at once.
+    are kept beyond it. `orders` are the places in line of what is ordered at once. `accepted` is
+    what is to be known of a lookup that is accepted by this, as field, value, …, and `request` what
+    it asks for, should whoever plans it die before its orders are sent.
     """
 
     task: str
@@ -102,6 +104,8 @@ class Plan(Struct, kw_only=True):
     renew: int
     now: int = 0
     orders: list[Place] = []
+    accepted: list[str] = []
+    request: str = ""
 
 
 _encoder: Final = msgspec.msgpack.Encoder()

@@ -1,6 +1,7 @@
 """One gateway, thousands of streams, and what happens behind it played by hand."""
 
 import asyncio
+import itertools
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -26,17 +27,19 @@ class Stage:
 
     def __init__(self, services: Services, backstage: Backstage, bus: Bus) -> None:
         self.services, self.backstage, self.bus = services, backstage, bus
+        self._ceps = itertools.count(1_001_000)
 
     async def lookups(self, number: int) -> dict[str, str]:
         """So many lookups that have begun: where each is followed, and its flight."""
-        # The time that the backstage gives them: with more, they would not have begun yet.
-        items = [{"identificador": "01001-000", "tipo": "cep", "prazo": 600}] * number
+        # Each of a subject of its own: identical ones would share a flight.
+        subjects = (f"{next(self._ceps):08d}" for _ in range(number))
+        items = [{"identificador": cep, "tipo": "cep", "prazo": 600} for cep in subjects]
         url = f"{self.services.gateway}/api/consultas/lote"
         async with aiohttp.ClientSession() as http, http.post(url, json=items) as answer:
             told = await answer.json()
         paths = [each["eventos"] for each in told]
         tasks = [each["task_id"] for each in told]
-        return dict(zip(paths, await batched(self.backstage.begin, tasks), strict=True))
+        return dict(zip(paths, await batched(self.backstage.flight, tasks), strict=True))
 
     async def open(self) -> int:
         """How many streams the gateway says are open."""

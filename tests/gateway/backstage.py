@@ -1,12 +1,13 @@
-"""The services behind the gateway, played by hand: each event comes when the test says."""
+"""The services that carry out what a gateway orders, played by hand: each event comes when the
+test says.
+"""
 
 from dataclasses import dataclass
 from typing import Any
 
 from shared.lookups import Lookups
-from shared.messages import Event, Requested, encode
+from shared.messages import Event
 from shared.reporter import Reporter, event
-from shared.results import started
 
 
 @dataclass
@@ -16,17 +17,11 @@ class Backstage:
     lookups: Lookups
     reporter: Reporter
 
-    async def begin(self, task_id: str) -> str:
-        """Plan a lookup of one stage and tell `iniciado`. Returns its flight."""
-        request = Requested(
-            task_id=task_id, origin="gateway", identifier="01001000", kind="cep", deadline=600
-        )
-        begun = started("cep", ["endereco"])
-        # A subject of its own each time, so that no two lookups here share a flight.
-        plan = await self.lookups.plan(request, "d", task_id, ["endereco"], begun)
-        told = plan.events or [encode(begun)]
-        await self.reporter.tell_one(task_id, plan.asker, told)
-        return plan.flight
+    async def flight(self, task_id: str) -> str:
+        """The flight that a gateway has begun for a lookup, and told `iniciado` of."""
+        view = await self.lookups.view(task_id)
+        assert view is not None
+        return view.lookup["flight"]
 
     async def tell(self, flight: str, step: str, told: Event) -> None:
         """The outcome of a step: written down, then published."""
@@ -37,8 +32,8 @@ class Backstage:
         await self.tell(flight, "end", event("completo", data or {"etapas": {}}))
 
     async def whole(self, task_id: str) -> str:
-        """A lookup from its first event to its last. Returns its flight."""
-        flight = await self.begin(task_id)
+        """A lookup to its last event. Returns its flight."""
+        flight = await self.flight(task_id)
         await self.tell(flight, "endereco", event("endereco", {"cep": "01001000"}, "ok"))
         await self.end(flight)
         return flight

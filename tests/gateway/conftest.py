@@ -1,15 +1,17 @@
-"""What the tests of the gateway share: gateways, keys, and the services behind them by hand.
+"""What the tests of the gateway share: gateways, keys, and the services behind them, by hand.
 
 What a lookup's events are, and when they come, is up to the test.
 """
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
 
 import pytest
 import pytest_asyncio
 
 from shared.bus import Bus
+from shared.flow import planner
 from shared.lookups import Lookups
+from shared.messages import Requested, Stage
 from shared.reporter import Reporter
 from shared.store import Store
 from tests.arena import Arena, Arenas
@@ -53,6 +55,19 @@ async def gateways(arena: Arena, bus: Bus) -> AsyncIterator[Gateways]:
     del bus
     async with Gateways(arena) as gateways:
         yield gateways
+
+
+@pytest.fixture(autouse=True, scope="module")
+def apart() -> Iterator[None]:
+    """Have no two lookups share a flight, though most are for the same address."""
+    of = planner.subject
+
+    def subject(request: Requested, digest: str, stages: list[Stage]) -> str:
+        return f"{of(request, digest, stages)}:{request.task_id}"
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(planner, "subject", subject)
+        yield
 
 
 @pytest.fixture

@@ -69,6 +69,8 @@ class Gateways:
             "AMQP_URL": arena.amqp_url,
             "REDIS_URL": arena.redis_url,
             "CACHE_SECRET": secrets.token_hex(16),
+            # Nobody takes what is ordered, and nobody is to wait for a limit.
+            "RATE_ENDERECO": "off",
         }
 
     async def __aenter__(self) -> Self:

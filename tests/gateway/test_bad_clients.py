@@ -4,6 +4,7 @@ import asyncio
 import socket
 import zlib
 from collections.abc import Callable
+from typing import Any
 
 import msgspec
 import pytest
@@ -12,8 +13,10 @@ from aiohttp import web
 
 from gateway import sse
 from gateway.streams import RELAY
-from shared.app import LOOKUPS
+from shared.app import BUS, LOOKUPS
+from shared.lookups import Plan
 from shared.reporter import event
+from shared.topology import Queue
 from tests.gateway.backstage import Backstage
 from tests.gateway.gateways import CEP, PATIENCE, Gateway, Gateways, events_of
 
@@ -70,37 +73,33 @@ async def test_a_post_client_that_vanishes_leaves_a_whole_lookup_and_no_stream(
         assert [told["seq"] for told in await events_of(stream)] == [1, 2, 3]
 
 
-async def test_what_a_vanished_client_asked_for_is_published_all_the_same(
+async def test_what_a_vanished_client_asked_for_is_done_all_the_same(
     gateway: Gateway, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     lookups = gateway.app[LOOKUPS]
-    accept, accepted, go_on = lookups.accept, asyncio.Event(), asyncio.Event()
-    done: list[str] = []
+    plan, planned, go_on = lookups.plan, asyncio.Event(), asyncio.Event()
+    ordered: list[str] = []
 
-    async def slowly(task: str, lifetime: float, **about: str) -> tuple[bool, float]:
-        new = await accept(task, lifetime, **about)
-        accepted.set()
+    async def slowly(*args: Any, **more: Any) -> Plan:
+        found = await plan(*args, **more)
+        planned.set()
         await go_on.wait()
-        done.append(task)
-        return new
+        return found
 
-    monkeypatch.setattr(lookups, "accept", slowly)
-    published: list[object] = []
-    monkeypatch.setattr("gateway.asking.Requested", lambda **about: published.append(about))
-    monkeypatch.setattr("shared.bus.Bus.command", _nothing)
+    async def taken(queue: Queue, *_: object, **__: object) -> None:
+        ordered.append(queue.name)
+
+    monkeypatch.setattr(lookups, "plan", slowly)
+    monkeypatch.setattr(gateway.app[BUS], "command", taken)
     _, writer = await gateway.connect()
     length = b"Content-Length: %d\r\n\r\n" % len(BODY)
     writer.write(b"POST /api/consulta-stream HTTP/1.1\r\n" + HEAD + length + BODY)
-    await asyncio.wait_for(accepted.wait(), PATIENCE)
+    await asyncio.wait_for(planned.wait(), PATIENCE)
     writer.transport.abort()
     await until(lambda: streams(gateway) == 0)
     go_on.set()
-    await until(lambda: bool(published))
-    assert len(done) == 1
-
-
-async def _nothing(*_: object, **__: object) -> None:
-    """A bus that takes everything."""
+    await until(lambda: bool(ordered))
+    assert ordered == ["stage.endereco"]
 
 
 async def test_clients_that_never_read_are_cut_off_and_slow_nobody(
@@ -109,7 +108,7 @@ async def test_clients_that_never_read_are_cut_off_and_slow_nobody(
     monkeypatch.setattr(sse, "WRITE_TIMEOUT_S", 0.5)
     gateway = await gateways.start()
     answer = await gateway.ask()
-    flight = await backstage.begin(answer["task_id"])
+    flight = await backstage.flight(answer["task_id"])
     deaf = [await _deaf(gateway, answer["eventos"]) for _ in range(20)]
     counted = gateway.app[RELAY]._streams[answer["task_id"]]
     await until(lambda: len(counted) == 20)

@@ -13,7 +13,7 @@ from aiohttp import web
 from gateway.security.prints import Prints
 from shared.app import BUS, LOOKUPS
 from shared.errors import BusUnavailable, StoreUnavailable
-from shared.messages import Lookup
+from shared.messages import Lookup, Requested
 from shared.settings import Secret
 from shared.store import Store
 from tests.gateway.backstage import Backstage
@@ -74,7 +74,7 @@ async def test_repetitions_at_the_same_moment_are_one_lookup(
     assert len({answer["task_id"] for answer in answers}) == 1
     task_id = answers[0]["task_id"]
     # However often it was published, the first that is planned is the one that flies.
-    flights = {await backstage.begin(task_id) for _ in range(3)}
+    flights = {await backstage.flight(task_id) for _ in range(3)}
     assert len(flights) == 1
 
 
@@ -85,7 +85,7 @@ async def test_a_stream_that_is_asked_for_again_replays_from_the_start(
     stream = "/api/consulta-stream"
     async with pair[0].request("POST", stream, json=CEP, headers=key) as answer:
         task_id = answer.headers["Location"].split("/")[3]
-        flight = await backstage.begin(task_id)
+        flight = await backstage.flight(task_id)
         assert [event["tipo"] for event in await events_of(answer, 1)] == ["iniciado"]
     async with pair[1].request("POST", stream, json=CEP, headers=key) as answer:
         assert answer.headers["Location"].split("/")[3] == task_id
@@ -165,23 +165,43 @@ async def test_the_first_that_meets_an_outage_leaves_its_repetition_what_that_wa
     await _completes(pair[1], backstage, promised)
 
 
-async def test_a_request_whose_acceptance_got_no_answer_is_begun_by_its_repetition(
+async def test_a_request_whose_acceptance_got_no_answer_is_found_by_its_repetition(
     pair: tuple[Gateway, Gateway], backstage: Backstage, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     key, accepted = once(), list[str]()
-    accept = pair[0].app[LOOKUPS].accept
+    plan = pair[0].app[LOOKUPS].plan
 
-    async def unanswered(task: str, *args: Any, **about: Any) -> None:
-        accepted.append(task)
-        await accept(task, *args, **about)
+    async def unanswered(request: Requested, *args: Any, **more: Any) -> None:
+        accepted.append(request.task_id)
+        await plan(request, *args, **more)
         raise StoreUnavailable("the test says so")
 
-    monkeypatch.setattr(pair[0].app[LOOKUPS], "accept", unanswered)
+    monkeypatch.setattr(pair[0].app[LOOKUPS], "plan", unanswered)
     status, _ = await pair[0].json("POST", "/api/consultas", CEP, **key)
     assert status == 503
     again = await pair[1].ask(**key)
     assert [again["task_id"]] == accepted
+    # Whoever sweeps has its stages done: nobody here has.
+    assert await waits(backstage, again["task_id"])
     await _completes(pair[1], backstage, again)
+
+
+async def test_a_request_that_the_broker_did_not_take_is_found_by_its_repetition(
+    pair: tuple[Gateway, Gateway], backstage: Backstage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    key = once()
+    with monkeypatch.context() as patch:
+        patch.setattr(pair[0].app[BUS], "command", _away)
+        status, _ = await pair[0].json("POST", "/api/consultas", CEP, **key)
+        assert status == 503
+    again = await pair[1].ask(**key)
+    assert await waits(backstage, again["task_id"])
+    await _completes(pair[1], backstage, again)
+
+
+async def waits(backstage: Backstage, task_id: str) -> bool:
+    """Whether somebody will have its stages done, should nobody have done so."""
+    return await backstage.lookups.put_off(task_id) is not None
 
 
 async def test_a_stream_refused_for_want_of_room_leaves_its_key_free(gateways: Gateways) -> None:
@@ -194,16 +214,14 @@ async def test_a_stream_refused_for_want_of_room_leaves_its_key_free(gateways: G
     await gateway.ask({**CEP, "prioridade": 9}, **key)
 
 
-async def test_a_repetition_that_fails_harms_neither_the_lookup_nor_its_key(
+async def test_a_repetition_needs_no_broker(
     pair: tuple[Gateway, Gateway], backstage: Backstage, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     key = once()
     first = await pair[0].ask(**key)
-    with monkeypatch.context() as patch:
-        patch.setattr(pair[1].app[BUS], "command", _away)
-        status, _ = await pair[1].json("POST", "/api/consultas", CEP, **key)
-        assert status == 503
+    monkeypatch.setattr(pair[1].app[BUS], "command", _away)
     assert (await pair[1].ask(**key))["task_id"] == first["task_id"]
+    assert not await waits(backstage, first["task_id"])
     await _completes(pair[0], backstage, first)
 
 

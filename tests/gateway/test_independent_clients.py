@@ -169,7 +169,7 @@ async def test_every_event_of_200_lookups_is_read_once_and_in_order(
 async def _begun(gateway: Gateway, backstage: Backstage) -> dict[str, str]:
     """Lookups that wait for their stages: task_id and flight of each."""
     tasks = [(await gateway.ask())["task_id"] for _ in range(LOOKUPS)]
-    return dict(zip(tasks, await asyncio.gather(*map(backstage.begin, tasks)), strict=True))
+    return dict(zip(tasks, await asyncio.gather(*map(backstage.flight, tasks)), strict=True))
 
 
 async def _happen(backstage: Backstage, flights: list[str], seed: random.Random) -> None:

@@ -31,7 +31,7 @@ async def test_a_flushed_store_ends_the_streams_that_were_open(
 ) -> None:
     async with gateway.request("POST", "/api/consulta-stream", json=CEP) as answer:
         task_id = answer.headers["Location"].split("/")[3]
-        await backstage.begin(task_id)
+        await backstage.flight(task_id)
         assert [told["tipo"] for told in await events_of(answer, 1)] == ["iniciado"]
         await gateway.app[STORE].redis.flushdb()
         gateway_wakes(gateway)
@@ -53,7 +53,7 @@ async def test_a_stream_whose_flight_was_evicted_ends_and_so_does_its_lookup(
 ) -> None:
     async with gateway.request("POST", "/api/consulta-stream", json=CEP) as answer:
         task_id = answer.headers["Location"].split("/")[3]
-        flight = await backstage.begin(task_id)
+        flight = await backstage.flight(task_id)
         await events_of(answer, 1)
         redis = gateway.app[STORE].redis
         await redis.delete(f"consulta:flight:{flight}", f"consulta:flight:{flight}:log")
@@ -71,7 +71,7 @@ async def test_a_stream_sees_to_the_end_of_a_lookup_whose_deadline_nobody_watche
     body = {**CEP, "prazo": 1}
     async with gateway.request("POST", "/api/consulta-stream", json=body) as answer:
         task_id = answer.headers["Location"].split("/")[3]
-        await backstage.begin(task_id)
+        await backstage.flight(task_id)
         await gateway.app[STORE].redis.delete("consulta:deadlines")
         told = await events_of(answer)
     assert [event["tipo"] for event in told] == ["iniciado", "endereco", "analysis", "completo"]
@@ -83,7 +83,7 @@ async def test_one_that_is_missing_for_a_moment_only_goes_on(
 ) -> None:
     async with gateway.request("POST", "/api/consulta-stream", json=CEP) as answer:
         task_id = answer.headers["Location"].split("/")[3]
-        flight = await backstage.begin(task_id)
+        flight = await backstage.flight(task_id)
         await events_of(answer, 1)
         lookups = gateway.app[LOOKUPS]
         view, looked = lookups.view, asyncio.Event()
@@ -105,7 +105,7 @@ async def test_a_repetition_is_answered_by_what_its_first_try_has_begun_and_not_
 ) -> None:
     once = {"Idempotency-Key": "a repetition"}
     first = await gateway.ask(**once)
-    flight = await backstage.begin(first["task_id"])
+    flight = await backstage.flight(first["task_id"])
     lookups = gateway.app[LOOKUPS]
     kept = await lookups.keep(first["task_id"], "gateway", "cep", [event("iniciado"), _end()])
     assert not kept

@@ -50,7 +50,7 @@ async def test_a_gateway_hears_of_its_own_clients_only(
     here, there = await gateways.start(), await gateways.start()
     async with here.request("POST", "/api/consulta-stream", json=CEP) as stream:
         task = stream.headers["Location"].split("/")[3]
-        flight = await backstage.begin(task)
+        flight = await backstage.flight(task)
         assert await listeners(store, task, flight) == [here.app[RELAY].name]
         await backstage.end(flight)
         assert [told["tipo"] for told in await events_of(stream)] == ["iniciado", "completo"]
@@ -71,7 +71,7 @@ async def test_a_gateway_is_told_from_when_a_stream_opens_there_until_the_last_c
     task, where = asked["task_id"], asked["eventos"]
     async with there.request("GET", where) as early:
         # Before there is a flight, and after.
-        flight = await backstage.begin(task)
+        flight = await backstage.flight(task)
         assert len(await events_of(early, 1)) == 1
         async with there.request("GET", where), here.request("GET", where) as late:
             assert len(await events_of(late, 1)) == 1
@@ -88,7 +88,7 @@ async def test_a_last_event_that_is_lost_is_found(
     monkeypatch.setattr(Relay, "_on_news", lambda *_: None)
     gateway = await gateways.start()
     async with gateway.request("POST", "/api/consulta-stream", json=CEP) as stream:
-        flight = await backstage.begin(stream.headers["Location"].split("/")[3])
+        flight = await backstage.flight(stream.headers["Location"].split("/")[3])
         assert [told["seq"] for told in await events_of(stream, 1)] == [1]
         await backstage.end(flight)
         assert [told["seq"] for told in await events_of(stream)] == [2]
@@ -114,7 +114,7 @@ async def test_with_one_in_five_lost_every_client_has_every_event_once(
         async with here.request("POST", "/api/consulta-stream", json=CEP) as stream:
             task = stream.headers["Location"].split("/")[3]
             following = asyncio.create_task(_follow(there, task))
-            flight = await backstage.begin(task)
+            flight = await backstage.flight(task)
             for number in range(6):
                 await backstage.tell(flight, f"step {number}", event("aguardando", {"n": number}))
             await backstage.end(flight)

@@ -102,7 +102,7 @@ async def test_every_client_gets_every_event_once_whatever_becomes_of_a_gateway(
             async with http.post(f"{replicas.gateway}/api/consultas", json=CEP) as answer:
                 told = await answer.json()
             clients.append(Follower(http, f"{replicas.gateway}{told['eventos']}", news=news))
-            flights.append(await backstage.begin(told["task_id"]))
+            flights.append(await backstage.flight(told["task_id"]))
         running = [asyncio.create_task(client.follow()) for client in clients]
         await until(news, lambda: all(client.seen for client in clients))
         shares = [await _streams(http, replicas, name) for name in REPLICAS]

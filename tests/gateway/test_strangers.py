@@ -14,6 +14,8 @@ from gateway.operation import operation_of
 from gateway.settings import Settings
 from shared.keys import SCOPES, Scope, revoke
 from shared.lookups import KEEP_S
+from shared.messages import Requested
+from shared.results import started
 from shared.settings import load
 from tests.gateway.backstage import Backstage
 from tests.gateway.gateways import CEP, PATIENCE, Gateway, events_of
@@ -126,6 +128,8 @@ async def test_a_lookup_of_the_bus_belongs_to_no_tenant(
     locked: Gateway, keyring: Keyring, backstage: Backstage
 ) -> None:
     task_id = str(uuid4())
+    request = Requested(task_id=task_id, origin="billing", identifier="01001000", kind="cep")
+    await backstage.lookups.plan(request, "d", task_id, ["endereco"], started("cep", ["endereco"]))
     await backstage.whole(task_id)
     caller = await known(locked, keyring.make())
     assert (await caller.json("GET", f"/api/consultas/{task_id}"))[0] == 404

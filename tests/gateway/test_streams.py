@@ -41,7 +41,7 @@ def frames(text: str) -> list[dict[str, str]]:
 
 async def test_a_stream_replays_and_then_follows(gateway: Gateway, backstage: Backstage) -> None:
     task_id, where = (await _asked(gateway)).values()
-    flight = await backstage.begin(task_id)
+    flight = await backstage.flight(task_id)
     async with gateway.request("GET", where) as stream:
         assert stream.headers["Content-Type"] == "text/event-stream; charset=utf-8"
         assert stream.headers["Cache-Control"] == "no-cache"
@@ -59,7 +59,7 @@ async def test_a_frame_has_the_id_the_type_and_one_line_of_data(
     gateway: Gateway, backstage: Backstage
 ) -> None:
     task_id, where = (await _asked(gateway)).values()
-    flight = await backstage.begin(task_id)
+    flight = await backstage.flight(task_id)
     await backstage.end(flight, {"texto": "linha\nlinha\r\u2028 ção"})
     _, text = await text_of(gateway, where)
     first, *told = frames(text)
@@ -89,7 +89,7 @@ async def test_after_the_last_event_there_is_nothing_to_come_back_for(
     gateway: Gateway, backstage: Backstage
 ) -> None:
     task_id, where = (await _asked(gateway)).values()
-    flight = await backstage.begin(task_id)
+    flight = await backstage.flight(task_id)
     await backstage.tell(flight, "endereco", event("endereco", {}, "ok"))
     async with gateway.request("GET", where, headers={"Last-Event-ID": "2"}) as stream:
         # It is not over: this one waits for what comes.
@@ -120,7 +120,7 @@ async def test_heartbeats_are_comments_and_carry_no_id(
     monkeypatch.setattr("gateway.streams.HEARTBEAT_S", 0.05)
     gateway = await gateways.start()
     task_id, where = (await _asked(gateway)).values()
-    flight = await backstage.begin(task_id)
+    flight = await backstage.flight(task_id)
     async with asyncio.timeout(PATIENCE), gateway.request("GET", where) as stream:
         seen: list[bytes] = []
         while seen.count(b": ping\n") < 3:
@@ -139,7 +139,7 @@ async def test_an_event_that_was_written_down_but_never_published_comes_with_a_h
     monkeypatch.setattr("gateway.streams.HEARTBEAT_S", 0.05)
     gateway = await gateways.start()
     task_id, where = (await _asked(gateway)).values()
-    flight = await backstage.begin(task_id)
+    flight = await backstage.flight(task_id)
     async with gateway.request("GET", where) as stream:
         assert len(await events_of(stream, 1)) == 1
         await backstage.lookups.record(flight, "endereco", event("endereco", {}, "ok"))
@@ -151,7 +151,7 @@ async def test_events_that_come_twice_or_out_of_order_are_told_once_and_in_order
     gateway: Gateway, backstage: Backstage
 ) -> None:
     task_id, where = (await _asked(gateway)).values()
-    flight = await backstage.begin(task_id)
+    flight = await backstage.flight(task_id)
     async with gateway.request("GET", where) as stream:
         assert len(await events_of(stream, 1)) == 1
         record = backstage.lookups.record
@@ -230,7 +230,7 @@ async def test_streams_of_a_gateway_that_stops_are_told_to_come_back(
 ) -> None:
     gateway = await gateways.start()
     task_id, where = (await _asked(gateway)).values()
-    await backstage.begin(task_id)
+    await backstage.flight(task_id)
     async with gateway.request("GET", where) as stream:
         assert len(await events_of(stream, 1)) == 1
         gateway.app[RELAY].wake(Signal.LEAVE)

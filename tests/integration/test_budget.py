@@ -169,7 +169,7 @@ async def test_a_miss_keeps_its_budget(house: House, counted: Counted, most: int
     named = [_named(house.store, trip) for trip in trips]
     # News of two services may overtake each other on a busy machine: then the log is read.
     walked = [name for name in named if " view " not in name]
-    assert len(published) <= 5, published
+    assert len(published) <= 4, published
     assert len(walked) <= most, "\n".join(walked)
 
 

@@ -109,19 +109,15 @@ async def test_a_deadline_in_the_far_future_is_no_more_than_was_asked_for(
     assert begun.seconds == pytest.approx(60, abs=0.01)
 
 
-@pytest.mark.parametrize("how", ["cancelled", "discarded"])
 async def test_what_will_not_begin_leaves_a_stone_for_as_long_as_its_message_can_come(
-    lookups: Lookups, clock: Clock, store: Store, how: str
+    lookups: Lookups, clock: Clock, store: Store
 ) -> None:
     asked = await accepted(lookups, 7 * DAY, atraso=7 * DAY - 60)
     early = await plan(lookups, asked)
     await lookups.schedule(asked, early.deadline - asked.deadline)
-    if how == "cancelled":
-        verdict, flight = await lookups.leave(TASK)
-        assert verdict == "alone"
-        await lookups.record(flight, "end", event("error"))
-    else:
-        await lookups.discard(TASK)
+    verdict, flight = await lookups.leave(TASK)
+    assert verdict == "alone"
+    await lookups.record(flight, "end", event("error"))
     # The identifier goes at once.
     assert b"01001000" not in b"".join((await store.hash(KEY)).values())
     assert await store.redis.zcard("consulta:scheduled") == 0

@@ -9,11 +9,11 @@ import msgspec
 import pytest
 from aio_pika.abc import AbstractChannel
 
-from cache_service.planner import Planner
 from shared.bus import Bus
 from shared.cache import Cache
 from shared.flow.ending import Endings
 from shared.flow.freshness import Freshness
+from shared.flow.planner import Planner
 from shared.identifiers import Kind
 from shared.limits import Limiter
 from shared.lookups import Lookups

@@ -9,10 +9,10 @@ import pytest
 
 from analyzer.handlers import Handlers as Analyzer
 from cache_service.handlers import Handlers
-from cache_service.planner import Planner
 from shared.bus import Bus
 from shared.errors import BusUnavailable, StoreUnavailable
 from shared.flow.ending import Endings, failed
+from shared.flow.planner import Planner
 from shared.lookups import Lookups, Plan
 from shared.messages import AnalysisRequested, Requested, encode, now
 from shared.reporter import Reporter

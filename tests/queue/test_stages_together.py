@@ -84,6 +84,7 @@ async def test_a_stage_that_is_full_or_at_its_limit_is_in_no_other_s_way(
 def test_a_port_that_is_taken_is_named_by_the_first_stage(arena: Arena) -> None:
     with socket.socket() as taken:
         port = free_port()
+        taken.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         taken.bind(("127.0.0.1", port))
         taken.listen()
         done = subprocess.run(

@@ -23,13 +23,13 @@ if ended or redis.call('EXISTS', lookup) == 0 then
   return {ended and 'ended' or 'unknown', ended or ''}
 end
 redis.call('HSET', lookup, 'alone', 1)
+redis.call('ZREM', 'consulta:scheduled', task)
+redis.call('HDEL', lookup, 'request')
 
 local flight = redis.call('HGET', lookup, 'flight')
 local copy = 'consulta:flight:' .. fresh
 -- One whose flight was lost is ended like one that has none.
 if not flight or redis.call('EXISTS', 'consulta:flight:' .. flight) == 0 then
-  redis.call('ZREM', 'consulta:scheduled', task)
-  redis.call('HDEL', lookup, 'request')
   -- Not planned yet: it gets a flight nobody works on, for its last event to stand in.
   local about = redis.call('HMGET', lookup, 'kind', 'digest', 'origin', 'deadline', 'keep', 'listeners')
   redis.call('HSET', copy, 'kind', about[1] or '', 'digest', about[2] or '', 'wanted', '',

@@ -4,7 +4,8 @@
 -- KEYS: lookup, pointer (subject -> flight)
 -- ARGV: a plan in MessagePack (shared/store/record.py)
 -- Returns {verdict, flight, priority of the flight before, ms, deadline ms, origin and listeners of the
--- asker, the subject's cache entries flat, the flight's log, waits (us) of the orders in their order}.
+-- asker, the subject's cache entries flat, the flight's log, waits (us) of the orders in their order,
+-- 1 if the lookup was not known, 1 if nobody has said that the flight's orders are sent}.
 -- A verdict is one of
 --   leads (new flight), joins (somebody else's), renews (joins, and what is to be done is ordered
 --         again: by more urgent orders, or because the last ones are old and may have been lost),
@@ -20,17 +21,30 @@ local micros = time[1] * 1000000 + time[2]
 local now = plan.now > 0 and plan.now or math.floor(micros / 1000)
 
 local about = redis.call('HMGET', lookup, 'digest', 'ended', 'flight', 'deadline', 'listeners')
+local is_known = redis.call('EXISTS', lookup) == 1
+local accepted = {}
+for index = 1, #plan.accepted, 2 do accepted[plan.accepted[index]] = plan.accepted[index + 1] end
 -- What was promised first holds, and no message can put it off further than a fresh one would.
 local due = plan.due > 0 and plan.due or math.huge
 local deadline = tonumber(about[4]) or math.min(due, now + plan.delay + plan.length)
 local lifetime = math.ceil(math.max(0, deadline - now) / 1000) + plan.slack
 deadline = string.format('%.0f', deadline)
-local asker = plan.origin .. (about[5] and ' ' .. about[5] or '')
+local listeners = about[5] or (not is_known and accepted.listeners)
+local asker = plan.origin .. (listeners and ' ' .. listeners or '')
 
-local entries, events, waits = {}, {}, {}
+local entries, events, waits, unsent = {}, {}, {}, 0
 local function answer(verdict, flight, before, ms)
   return {verdict, flight or '', tonumber(before or 0), math.floor(ms or 0), deadline, asker,
-    entries, events, waits}
+    entries, events, waits, is_known and 0 or 1, unsent}
+end
+-- Whoever begins this lookup may die before what is to be done is on the bus: then the request is
+-- sent, by whoever sweeps. One that came by the bus is delivered again.
+local function look_after(key)
+  unsent = redis.call('HEXISTS', key, 'unsent')
+  if unsent == 1 and plan.request ~= '' then
+    redis.call('HSET', lookup, 'request', plan.request)
+    redis.call('ZADD', 'consulta:scheduled', now / 1000, task)
+  end
 end
 local function prolong(key)
   if redis.call('TTL', key) < lifetime then redis.call('EXPIRE', key, lifetime) end
@@ -59,13 +73,15 @@ if flight then
   end
   read_entries()
   events = redis.call('LRANGE', key .. ':log', 0, -1)
+  look_after(key)
   return answer('again', flight, redis.call('HGET', key, 'priority'))
 end
-local is_known, is_late = redis.call('EXISTS', lookup) == 1, deadline - now <= 0
+local is_late = deadline - now <= 0
 if is_late and not is_known and plan.tenant ~= '' then return answer('gone') end
 redis.call('HSET', lookup, 'origin', plan.origin, 'kind', kind, 'digest', digest,
   'deadline', deadline)
 if plan.tenant ~= '' then redis.call('HSET', lookup, 'tenant', plan.tenant) end
+if not is_known and #plan.accepted > 0 then redis.call('HSET', lookup, unpack(plan.accepted)) end
 prolong(lookup)
 redis.call('ZADD', 'consulta:deadlines', deadline / 1000, task)
 if is_late then return answer('late') end
@@ -83,6 +99,7 @@ if not flight or redis.call('EXISTS', key) == 0 or redis.call('HEXISTS', key, 'e
   redis.call('HSET', key, 'kind', kind, 'digest', digest, 'wanted', plan.wanted, 'left', plan.left,
     'deadline', deadline, 'priority', plan.priority, 'pointer', pointer, 'ordered', now)
   redis.call('RPUSH', key .. ':log', plan.started)
+  if plan.request ~= '' then redis.call('HSET', key, 'unsent', 1) end
   redis.call('SET', pointer, flight, 'EX', lifetime)
   read_entries()
   for index, place in ipairs(plan.orders) do
@@ -102,6 +119,7 @@ else
   end
   events = redis.call('LRANGE', key .. ':log', 0, -1)
 end
+look_after(key)
 redis.call('HSET', key .. ':askers', task, asker)
 redis.call('HSET', lookup, 'flight', flight)
 for _, name in ipairs({pointer, key, key .. ':log', key .. ':askers'}) do prolong(name) end

@@ -3,13 +3,14 @@
 import asyncio
 import hashlib
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from uuid import uuid4
 
 from shared.bus import Bus
 from shared.cache import Cache, entries_of
-from shared.errors import InvalidInput
+from shared.errors import InvalidInput, StoreUnavailable
 from shared.flow.ending import Endings
 from shared.identifiers import Identifier, parse
 from shared.lookups import Lookups, Plan, step_of
@@ -29,8 +30,29 @@ from shared.topology import REQUESTED
 
 
 @dataclass(frozen=True)
+class Planned:
+    """A lookup that has its flight, and what is to be done of it now."""
+
+    request: Requested
+    about: "About"
+    plan: Plan
+    first: Event
+    orders: list[StageRequested]
+
+    @property
+    def is_new(self) -> bool:
+        """Whether nobody knew of it before."""
+        return self.plan.is_new
+
+
+@dataclass(frozen=True)
 class Planner:
-    """The first step of every lookup."""
+    """The first step of every lookup, in two halves: write it down, then have it done.
+
+    A request on the bus is answered for by its message until both are done. Where a gateway plans,
+    nothing is on the bus between the two, so there the flight is marked as `unsent`, and its
+    lookups stand among those to begin: whoever sweeps sends the request of one whose gateway died.
+    """
 
     bus: Bus
     lookups: Lookups
@@ -46,6 +68,19 @@ class Planner:
             InvalidInput: the identifier or the stages cannot be looked up.
             Unavailable: done in part; doing it again completes it.
         """
+        await self.begin(await self.board(request))
+
+    async def board(self, request: Requested, accepted: Mapping[str, str] | None = None) -> Planned:
+        """The first half: give a lookup its flight.
+
+        Args:
+            accepted: what is to be known of it, where it is accepted by this. Then it is looked
+                after from now on, should nobody come to `begin` it.
+
+        Raises:
+            InvalidInput: it cannot be looked up.
+            StoreUnavailable: nothing was written, as far as is known.
+        """
         identifier = parse(request.kind, request.identifier)
         stages = wanted(request.kind, request.stages)
         digest = self.cache.digest(identifier.kind, identifier.value)
@@ -56,16 +91,26 @@ class Planner:
         plan = await self.lookups.plan(
             request,
             digest,
-            _subject(request, digest, stages),
+            subject(request, digest, stages),
             stages,
             first,
             flight=about.flight,
             orders=self.orders.places(orders),
+            accepted=accepted,
         )
+        if plan.verdict == "other":
+            # Its events are about somebody else: neither asker may get the other's.
+            raise InvalidInput("task_id", "já é o de uma consulta a outro identificador")
+        return Planned(request, about, plan, first, orders)
+
+    async def begin(self, planned: Planned) -> None:
+        """The second half: tell what there is to tell, and have done what is to be done.
+
+        Raises:
+            Unavailable: done in part; doing it again completes it.
+        """
+        request, about, plan = planned.request, planned.about, planned.plan
         match plan.verdict:
-            case "other":
-                # Its events are about somebody else: neither asker may get the other's.
-                raise InvalidInput("task_id", "já é o de uma consulta a outro identificador")
             case "early":
                 await self._put_off(request, plan)
             case "late":
@@ -74,8 +119,9 @@ class Planner:
                 # The first is asked for again, by an asker who missed its end.
                 await self.reporter.tell_one(request.task_id, plan.asker, plan.events)
             case "leads":
-                begun = self.reporter.tell_one(request.task_id, plan.asker, [encode(first)])
-                ordered = {order.stage: order for order in orders}
+                first = [encode(planned.first)]
+                begun = self.reporter.tell_one(request.task_id, plan.asker, first)
+                ordered = {order.stage: order for order in planned.orders}
                 # At once: neither needs the other's outcome.
                 await asyncio.gather(begun, self._start(about, plan, ordered))
             case "renews" | "again":
@@ -126,6 +172,10 @@ class Planner:
                 order = about.order(stage, missing, inputs)
                 others.append(self.orders.stage(order, without=ending))
         await asyncio.gather(self.orders.send(ready, plan.waits), *others)
+        if plan.unsent:
+            # Should this not be written down, all is ordered once more, in vain.
+            with suppress(StoreUnavailable):
+                await self.lookups.sent(about.request.task_id, about.flight)
 
     async def _answered(self, about: "About", plan: Plan) -> tuple[dict[str, Event], int]:
         """What the flight has been told, by type, now by the cache too; and how many stages it
@@ -194,7 +244,7 @@ class About:
         )
 
 
-def _subject(request: Requested, digest: str, stages: list[Stage]) -> str:
+def subject(request: Requested, digest: str, stages: list[Stage]) -> str:
     """What makes two lookups identical.
 
     The purpose belongs to it: a person's data fetched on one legal basis is another call, and

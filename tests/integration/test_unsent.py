@@ -1,0 +1,166 @@
+"""A gateway that dies between writing a lookup down and sending its orders: they are sent."""
+
+from dataclasses import dataclass
+from typing import Any
+from uuid import uuid4
+
+import msgspec
+import pytest
+
+from shared.bus import Bus
+from shared.errors import BusUnavailable, StoreUnavailable
+from shared.flow.planner import Planned
+from shared.flow.sweeper import GRACE_S, Sweeper
+from shared.identifiers import Kind
+from shared.lookups import Lookups
+from shared.messages import Requested
+from shared.store import Store
+from shared.topology import REQUESTED
+from tests.contract.test_providers_on_simulator import KNOWN
+from tests.integration.test_ordered_again import QUEUE, Desk, desk
+
+__all__ = ["desk"]
+
+
+@dataclass
+class Gateway:
+    """The half of a gateway that asks, beside the service that takes requests from the bus."""
+
+    desk: Desk
+    sweeper: Sweeper
+
+    async def board(self, kind: Kind = "cep", **more: Any) -> Planned:
+        """Accept a lookup and write its plan down, and go no further."""
+        told = {"task_id": str(uuid4()), "origem": "gateway", "identificador": KNOWN[kind]}
+        request = msgspec.convert({**told, "tipo": kind, **more}, Requested)
+        request.tenant = "acme"
+        return await self.desk.planner.board(request, {"tenant": "acme"})
+
+    async def swept(self) -> list[Requested]:
+        """What whoever sweeps a while later sends again, and then is planned."""
+        self.desk.clock.forward(GRACE_S + 0.1)
+        await self.sweeper.start()
+        bodies = await self.desk.taken(REQUESTED.name)
+        requests = [msgspec.convert(body, Requested) for body in bodies]
+        for request in requests:
+            await self.desk.planner.plan(request)
+        return requests
+
+
+@pytest.fixture
+def gateway(bus: Bus, desk: Desk) -> Gateway:
+    return Gateway(desk, Sweeper(bus, desk.lookups, desk.planner.endings))
+
+
+async def test_what_a_gateway_accepted_and_did_not_begin_is_begun(
+    gateway: Gateway, desk: Desk, store: Store
+) -> None:
+    planned = await gateway.board(prioridade=7)
+    assert planned.is_new
+    assert await desk.taken() == []
+    [request] = await gateway.swept()
+    assert (request.task_id, request.priority) == (planned.request.task_id, 7)
+    [order] = await desk.taken()
+    assert (order["flight"], order["priority"]) == (planned.plan.flight, 7)
+    # Once: now they are known to be on the bus, and nothing of the request is kept.
+    assert await gateway.swept() == []
+    assert await store.redis.zcard("consulta:scheduled") == 0
+    view = await desk.lookups.view(request.task_id)
+    assert view is not None
+    assert view.lookup["tenant"] == "acme"
+    assert "request" not in view.lookup
+    assert "unsent" not in view.flight
+
+
+async def test_what_has_begun_is_not_sent_again(gateway: Gateway, desk: Desk, store: Store) -> None:
+    planned = await gateway.board()
+    await desk.planner.begin(planned)
+    assert len(await desk.taken()) == 1
+    assert await store.redis.zcard("consulta:scheduled") == 0
+    assert await gateway.swept() == []
+    assert await desk.taken() == []
+
+
+async def test_whoever_joins_a_flight_that_nobody_begins_has_it_begun(
+    gateway: Gateway, desk: Desk
+) -> None:
+    first, second = await gateway.board(), await gateway.board()
+    assert second.plan.flight == first.plan.flight
+    # The first one's gateway dies. The second one has nothing to do, and says that it has it done.
+    await desk.planner.begin(second)
+    await desk.planner.endings.refuse(first.request.task_id, "cancelado")
+    requests = await gateway.swept()
+    assert [request.task_id for request in requests] == [second.request.task_id]
+    [order] = await desk.taken()
+    assert order["flight"] == first.plan.flight
+
+
+async def test_who_joins_a_flight_that_is_begun_a_moment_later_has_nothing_sent_again(
+    gateway: Gateway, desk: Desk, store: Store
+) -> None:
+    first, second = await gateway.board(), await gateway.board()
+    await desk.planner.begin(second)
+    await desk.planner.begin(first)
+    assert len(await desk.taken()) == 1
+    assert await gateway.swept() == []
+    assert await store.redis.zcard("consulta:scheduled") == 0
+    view = await desk.lookups.view(second.request.task_id)
+    assert view is not None
+    assert "request" not in view.lookup
+
+
+async def test_an_order_that_is_sent_twice_is_carried_out_once(
+    gateway: Gateway, desk: Desk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    planned = await gateway.board()
+
+    async def unanswered(*_: object) -> None:
+        raise StoreUnavailable("the test says so")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Lookups, "sent", unanswered)
+        await desk.planner.begin(planned)
+    assert len(await gateway.swept()) == 1
+    orders = await desk.taken()
+    claims = [
+        await desk.lookups.claim(planned.plan.flight, "endereco", order["order"], QUEUE)
+        for order in orders
+    ]
+    assert [claim.verdict for claim in claims] == ["go", "drop"]
+
+
+async def test_what_was_refused_since_no_broker_took_it_is_not_worked_on(
+    gateway: Gateway, desk: Desk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    planned, flight = await gateway.board(), ""
+
+    async def lost(self: Bus, *args: Any, **more: Any) -> None:
+        # It arrives all the same.
+        await command(self, *args, **more)
+        raise BusUnavailable("the test says so")
+
+    command = Bus.command
+    with monkeypatch.context() as patch:
+        patch.setattr(Bus, "command", lost)
+        with pytest.raises(BusUnavailable):
+            await desk.planner.begin(planned)
+    await desk.planner.endings.refuse(planned.request.task_id, "cancelado")
+    [order] = await desk.taken()
+    flight = planned.plan.flight
+    claim = await desk.lookups.claim(flight, "endereco", order["order"], QUEUE)
+    assert claim.verdict == "drop"
+    assert await gateway.swept() == []
+    # Whoever asks now is no passenger of that one.
+    assert (await gateway.board()).plan.flight != flight
+
+
+async def test_a_lookup_that_is_put_off_and_not_announced_ends_with_its_deadline_alone(
+    gateway: Gateway, desk: Desk, store: Store
+) -> None:
+    planned = await gateway.board(atraso=60)
+    assert planned.plan.verdict == "early"
+    # Nobody was told of it yet: its gateway died before it answered.
+    assert await store.redis.zcard("consulta:scheduled") == 0
+    assert await store.redis.zscore("consulta:deadlines", planned.request.task_id)
+    await desk.planner.begin(planned)
+    assert await store.redis.zcard("consulta:scheduled") == 1
