@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import logging
 from collections.abc import Coroutine
 from dataclasses import dataclass
 from functools import cached_property
@@ -20,7 +21,7 @@ from gateway.quotas import QUOTAS
 from gateway.security.prints import PRINTS
 from gateway.streams import ORIGIN
 from shared import metrics
-from shared.app import BUS, CACHE, ENDINGS, LOOKUPS
+from shared.app import BUS, CACHE, LOOKUPS
 from shared.domain.answers import Accepted, Done, Result
 from shared.errors import InvalidInput, StoreRefused, StoreUnavailable, Unavailable
 from shared.flow.planner import Planner
@@ -28,6 +29,8 @@ from shared.identifiers import KINDS, Kind, parse
 from shared.lookups import View
 from shared.messages import Lookup, Requested, decode_event
 from shared.stages import wanted
+
+log = logging.getLogger(__name__)
 
 Worked = TypeVar("Worked")
 
@@ -74,7 +77,7 @@ class Asking:
     first: bool = True
     # The gateway that has a client for its events from the start, if one has.
     listener: str = ""
-    # Whether it was accepted by this very try, and so has nothing in its log yet.
+    # Whether it was accepted by this very try, and so its events are heard from the first.
     new: bool = False
 
     @property
@@ -92,7 +95,7 @@ class Asking:
         """What the cache is asked.
 
         Raises:
-            InvalidInput: the identifier or the stages; so nothing invalid is ever published.
+            InvalidInput: the identifier or the stages; so nothing invalid is ever taken on.
         """
         asked = self.asked
         identifier = parse(asked.kind, asked.identifier)
@@ -111,8 +114,8 @@ class Asking:
         Raises:
             InvalidInput: as `question`.
             Problem: 429.
-            Unavailable: then there is no lookup, not even half of one; under an Idempotency-Key
-                it is only not begun, and the repetition begins it.
+            Unavailable: then there is no lookup, as far as is known; where Redis gave no answer
+                there may be one, which a repetition joins, or finds by its Idempotency-Key.
         """
         if self._may_be_cached and not self.once and self.caller.key is None:
             hit = self.app[HITS].near(self.question, self.form, self.body)
@@ -204,20 +207,19 @@ class Asking:
             about["listeners"] = self.listener
         try:
             planned = await planner.board(request, about)
-        except StoreUnavailable:
+        except StoreRefused:
+            # Nothing was written. Where Redis did not answer it may have been, and then it is
+            # begun by whoever sweeps: what it occupies is free once it ends.
             with contextlib.suppress(StoreUnavailable):
                 await self.app[QUOTAS].free(self.caller, self.task_id)
             raise
         self.new = planned.is_new
         try:
             await planner.begin(planned)
-        except Unavailable:
-            # Nobody was promised anything, so nobody is to work on it. But one that was there
-            # before this try, or that a repetition finds by its key, may be promised: it is looked
-            # after, and begins once there is somebody to begin it.
-            if self.new and not self.once:
-                await self.app[ENDINGS].refuse(self.task_id, "cancelado")
-            raise
+        except Unavailable as error:
+            # It stands written, and perhaps a part of its orders is on the bus: taken back, it
+            # would be asked for once more. Whoever sweeps has it begun.
+            log.warning("begins later", extra={"error": str(error)})
 
     def _about(self) -> dict[str, str]:
         about = {"tenant": self.caller.tenant}
@@ -277,7 +279,7 @@ async def submit(asking: Asking, view: View | None = None) -> tuple[int, Accepte
 
     Raises:
         InvalidInput: names the field.
-        Unavailable: nothing was taken on.
+        Unavailable: as `take_on`.
     """
     if view is not None and view.status == "SUCCESS":
         last = decode_event(view.events[-1])

@@ -27,6 +27,7 @@ import math
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from typing import Final, Literal
 from uuid import uuid4
 
@@ -43,11 +44,13 @@ SLACK_S: Final = 3600
 # How often others may go before the one that has waited longest. With it, a steady stream of
 # urgent lookups leaves every 20th permit of a limited queue to the rest.
 PATIENCE: Final = 20
+# What a gateway may take to send the orders of a flight.
+SENDING_S: Final = 4
 # After so long a flight's orders may have got lost, as far as whoever joins it can know.
 _RENEW_MS: Final = 10_000
 # When to look again at what was found overdue: soon at a deadline, whose asker waits, later at
-# what starts, which the delay queues bring all the same. And how much to take at once.
-_AGAIN_S: Final = {"deadlines": 3.0, "scheduled": 30.0, "put_off": 30.0}
+# what begins, whose message may only stand in a long queue. And how much to take at once.
+_AGAIN_S: Final = {"deadlines": 3.0, "scheduled": 10.0, "put_off": 30.0}
 BATCH: Final = 100
 
 _DEADLINES: Final = "consulta:deadlines"
@@ -303,7 +306,7 @@ class Lookups:
         if accepted is not None:
             created = {"created": str(time.time()), **accepted}
             plan.accepted = [part for pair in created.items() for part in pair]
-            plan.request = encode(request).decode()
+            plan.request, plan.patience = encode(request).decode(), SENDING_S
         keys = [_lookup(request.task_id), f"consulta:inflight:{subject}"]
         (
             verdict,
@@ -467,9 +470,20 @@ class Lookups:
         await self._store.run("schedule", keys, request.task_id, start, encode(request))
 
     async def put_off(self, task: str) -> Requested | None:
-        """What a lookup that has still to begin asks for; None if it has begun, or ended."""
-        body = await self._store.run("waits", [_lookup(task), _SCHEDULED], task)
-        return None if body is None else decode(body, Requested)
+        """What a lookup that has still to begin asks for; None if it has begun, or ended.
+
+        With its deadline, so that it ends when it should, however late it is read.
+        """
+        found = await self._store.run("waits", [_lookup(task), _SCHEDULED], task)
+        if found is None:
+            return None
+        request, deadline = decode(found[0], Requested), int(found[1])
+        if deadline:
+            request.expires = datetime.fromtimestamp(deadline / 1000, UTC)
+        elif request.expires is None:
+            # Of a version that did not say when it starts: its delay is over.
+            request.delay = 0
+        return request
 
     async def overdue(self, what: Literal["scheduled", "deadlines"], seconds: float) -> list[str]:
         """Up to BATCH tasks overdue for so long, the oldest first; not the same again at once."""

@@ -63,7 +63,7 @@ class Orders:
     ) -> None:
         self._bus, self._limiter, self._reporter = bus, limiter, reporter
         # Seconds to wait for the broker's confirm.
-        self._patience = patience
+        self.patience = patience
         self._freshness = freshness
         self._limits = rates.of
 
@@ -132,7 +132,7 @@ class Orders:
     async def _send(self, order: StageRequested | AnalysisRequested, wait: float) -> None:
         queue, step = _where(order)
         await self.waits(order.flight, step, wait)
-        await self._bus.command(queue, order, priority=order.priority, timeout=self._patience)
+        await self._bus.command(queue, order, priority=order.priority, timeout=self.patience)
 
     async def _order(self, order: StageRequested | AnalysisRequested) -> None:
         queue, step = _where(order)

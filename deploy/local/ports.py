@@ -6,8 +6,6 @@ import socket
 # Below 32768, where Linux starts to hand out ports to outgoing connections: one of those could
 # take the port between the choice here and the server's own bind.
 _RANGE = range(20_000, 32_768)
-# What keeps each port that was handed out.
-_kept: list[socket.socket] = []
 
 
 def is_free(port: int) -> bool:
@@ -33,20 +31,20 @@ def free_port() -> int:
     """
     # Random rather than the lowest: others look for theirs.
     for port in random.sample(_RANGE, 1000):
-        if (keeper := _bound(port)) is not None:
-            _kept.append(keeper)
+        if _keep(port):
             return port
     raise OSError(f"no free port between {_RANGE.start} and {_RANGE.stop - 1}")
 
 
-def _bound(port: int) -> socket.socket | None:
-    """A socket that has the port and never listens on it; None if it is taken."""
-    keeper = socket.socket()
-    try:
-        # Not yet to be shared: then it fails wherever the port is anybody's, listening or not.
-        keeper.bind(("127.0.0.1", port))
+def _keep(port: int) -> bool:
+    """Have a socket that has the port, and never listens on it; False if somebody has it."""
+    with socket.socket() as keeper:
+        try:
+            # Not yet to be shared: so it fails wherever the port is anybody's, listening or not.
+            keeper.bind(("127.0.0.1", port))
+        except OSError:
+            return False
         keeper.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-    except OSError:
-        keeper.close()
-        return None
-    return keeper
+        # Open for as long as this process is there.
+        keeper.detach()
+    return True

@@ -135,7 +135,13 @@ class Planner:
         request.expires = datetime.fromtimestamp(plan.deadline, UTC)
         await self.lookups.schedule(request, plan.deadline - request.deadline)
         delay, request.delay = plan.seconds, 0
-        await self.bus.command(REQUESTED, request, delay=delay, priority=request.priority)
+        await self.bus.command(
+            REQUESTED,
+            request,
+            delay=delay,
+            priority=request.priority,
+            timeout=self.orders.patience,
+        )
 
     async def _start(
         self, about: "About", plan: Plan, ordered: Mapping[Stage, StageRequested]

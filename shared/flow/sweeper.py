@@ -1,4 +1,4 @@
-"""End what is overdue, and begin what the delay queues lost.
+"""End what is overdue, and begin what nobody has begun.
 
 The deadline of each accepted lookup stands in Redis from the moment of its acceptance, and every
 service looks every second: so a lookup ends in time whichever of them are up.
@@ -6,7 +6,8 @@ service looks every second: so a lookup ends in time whichever of them are up.
 RabbitMQ moves a message from one delay queue to the next by dead-lettering, which classic queues
 do without confirms: one that is between two levels at the moment the broker is killed is gone. So
 each lookup that is put off also stands in Redis by the time it starts, and is sent once more when
-that has clearly passed; the message may come twice. So is an order that was put off by its handler.
+that has clearly passed; the message may come twice. So is an order that was put off by its handler,
+and a lookup that a gateway has written down and whose orders it did not get onto the bus.
 """
 
 import asyncio
@@ -133,9 +134,6 @@ class Sweeper:
     async def _start(self, task: str) -> None:
         request = await self._lookups.put_off(task)
         if request is not None:
-            if request.expires is None:
-                # Of a version that did not say when it starts: its delay is over.
-                request.delay = 0
             await self._bus.command(REQUESTED, request, priority=request.priority)
 
     async def _send(self, astray: tuple[str, str, bytes]) -> None:

@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from shared.errors import BusUnavailable
+from shared.errors import BusUnavailable, StoreRefused
 from shared.store import Store
 from shared.store.connection import Wire
 from shared.store.store import SCRIPTS
@@ -104,12 +104,23 @@ async def test_a_key_has_so_many_lookups_under_way_until_one_ends(
     await one.ask()
 
 
-async def test_a_lookup_that_could_not_be_published_takes_up_no_place(
-    locked: Gateway, keyring: Keyring, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize(
+    ("what", "error"),
+    [
+        ("shared.bus.Bus.declared", BusUnavailable("the test says so")),
+        ("shared.lookups.Lookups.plan", StoreRefused("the test says so")),
+    ],
+    ids=["no broker", "full Redis"],
+)
+async def test_a_lookup_that_was_not_taken_on_takes_up_no_place(
+    locked: Gateway, keyring: Keyring, monkeypatch: pytest.MonkeyPatch, what: str, error: Exception
 ) -> None:
+    async def fails(*_: object, **__: object) -> None:
+        raise error
+
     caller = await known(locked, keyring.make(most=1))
     with monkeypatch.context() as patch:
-        patch.setattr("shared.bus.Bus.command", _away)
+        patch.setattr(what, fails)
         assert (await caller.json("POST", "/api/consultas", CEP))[0] == 503
     await caller.ask()
 
@@ -157,7 +168,3 @@ async def test_who_names_no_priority_has_the_usual_one_as_far_as_the_key_goes(
     monkeypatch.setattr("shared.bus.Bus.command", heard)
     await caller.ask()
     assert told == [expected]
-
-
-async def _away(*_: Any, **__: Any) -> None:
-    raise BusUnavailable("the test says so")

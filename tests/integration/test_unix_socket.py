@@ -50,7 +50,7 @@ async def test_a_gateway_works_through_it(redis: SocketRedis, arenas: Arenas) ->
         gateway = await gateways.start()
         task = (await gateway.ask())["task_id"]
         status, answer = await gateway.json("GET", f"/api/consultas/{task}")
-        assert (status, answer["status"]) == (200, "PENDING")
+        assert (status, answer["status"]) == (200, "STARTED")
         # It is the database that was named.
         async with Store(f"{redis.url.rsplit('/', 1)[0]}/3") as direct:
             assert await direct.redis.exists(f"consulta:lookup:{task}")

@@ -8,11 +8,11 @@ import msgspec
 import pytest
 
 from shared.bus import Bus
-from shared.errors import BusUnavailable, StoreUnavailable
+from shared.errors import StoreUnavailable
 from shared.flow.planner import Planned
 from shared.flow.sweeper import GRACE_S, Sweeper
 from shared.identifiers import Kind
-from shared.lookups import Lookups
+from shared.lookups import SENDING_S, Lookups
 from shared.messages import Requested
 from shared.store import Store
 from shared.topology import REQUESTED
@@ -38,7 +38,7 @@ class Gateway:
 
     async def swept(self) -> list[Requested]:
         """What whoever sweeps a while later sends again, and then is planned."""
-        self.desk.clock.forward(GRACE_S + 0.1)
+        self.desk.clock.forward(GRACE_S + SENDING_S + 0.1)
         await self.sweeper.start()
         bodies = await self.desk.taken(REQUESTED.name)
         requests = [msgspec.convert(body, Requested) for body in bodies]
@@ -129,38 +129,56 @@ async def test_an_order_that_is_sent_twice_is_carried_out_once(
     assert [claim.verdict for claim in claims] == ["go", "drop"]
 
 
-async def test_what_was_refused_since_no_broker_took_it_is_not_worked_on(
-    gateway: Gateway, desk: Desk, monkeypatch: pytest.MonkeyPatch
+async def test_what_was_cancelled_before_it_was_begun_is_not_begun(
+    gateway: Gateway, desk: Desk
 ) -> None:
-    planned, flight = await gateway.board(), ""
-
-    async def lost(self: Bus, *args: Any, **more: Any) -> None:
-        # It arrives all the same.
-        await command(self, *args, **more)
-        raise BusUnavailable("the test says so")
-
-    command = Bus.command
-    with monkeypatch.context() as patch:
-        patch.setattr(Bus, "command", lost)
-        with pytest.raises(BusUnavailable):
-            await desk.planner.begin(planned)
+    planned = await gateway.board()
     await desk.planner.endings.refuse(planned.request.task_id, "cancelado")
+    assert await gateway.swept() == []
+    # Nor is an order carried out that was sent nevertheless.
+    await desk.planner.begin(planned)
     [order] = await desk.taken()
     flight = planned.plan.flight
     claim = await desk.lookups.claim(flight, "endereco", order["order"], QUEUE)
     assert claim.verdict == "drop"
-    assert await gateway.swept() == []
     # Whoever asks now is no passenger of that one.
     assert (await gateway.board()).plan.flight != flight
 
 
-async def test_a_lookup_that_is_put_off_and_not_announced_ends_with_its_deadline_alone(
+async def test_what_starts_later_starts_though_its_gateway_did_not_put_it_off(
     gateway: Gateway, desk: Desk, store: Store
 ) -> None:
     planned = await gateway.board(atraso=60)
     assert planned.plan.verdict == "early"
-    # Nobody was told of it yet: its gateway died before it answered.
+    assert await gateway.swept() == []
+    desk.clock.forward(53)
+    [request] = await gateway.swept()
+    assert request.task_id == planned.request.task_id
+    assert len(await desk.taken()) == 1
     assert await store.redis.zcard("consulta:scheduled") == 0
-    assert await store.redis.zscore("consulta:deadlines", planned.request.task_id)
-    await desk.planner.begin(planned)
-    assert await store.redis.zcard("consulta:scheduled") == 1
+
+
+async def test_who_joins_by_the_bus_a_flight_that_nobody_has_begun_has_it_begun(
+    gateway: Gateway, desk: Desk
+) -> None:
+    first = await gateway.board()
+    await desk.ask()
+    [order] = await desk.taken()
+    assert order["flight"] == first.plan.flight
+    # The first one's gateway has died, and who leaves takes nothing along.
+    await desk.planner.endings.refuse(first.request.task_id, "cancelado")
+    assert await gateway.swept() == []
+
+
+async def test_what_ended_long_ago_is_not_begun_by_a_copy_that_is_read_late(
+    gateway: Gateway, desk: Desk, store: Store
+) -> None:
+    planned = await gateway.board(prazo=5)
+    desk.clock.forward(GRACE_S + SENDING_S + 0.1)
+    await gateway.sweeper.start()
+    desk.clock.forward(60)
+    await store.redis.flushdb()
+    [late] = await desk.taken(REQUESTED.name)
+    await desk.planner.plan(msgspec.convert(late, Requested))
+    assert late["task_id"] == planned.request.task_id
+    assert await desk.taken() == []

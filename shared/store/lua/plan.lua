@@ -38,12 +38,13 @@ local function answer(verdict, flight, before, ms)
     entries, events, waits, is_known and 0 or 1, unsent}
 end
 -- Whoever begins this lookup may die before what is to be done is on the bus: then the request is
--- sent, by whoever sweeps. One that came by the bus is delivered again.
+-- sent, by whoever sweeps, once nobody can be about to do so any more. One that came by the bus is
+-- delivered again.
 local function look_after(key)
   unsent = redis.call('HEXISTS', key, 'unsent')
   if unsent == 1 and plan.request ~= '' then
     redis.call('HSET', lookup, 'request', plan.request)
-    redis.call('ZADD', 'consulta:scheduled', now / 1000, task)
+    redis.call('ZADD', 'consulta:scheduled', now / 1000 + plan.patience, task)
   end
 end
 local function prolong(key)
@@ -86,7 +87,13 @@ prolong(lookup)
 redis.call('ZADD', 'consulta:deadlines', deadline / 1000, task)
 if is_late then return answer('late') end
 local wait = deadline - plan.length - now
-if wait > 0 then return answer('early', '', 0, wait) end
+if wait > 0 then
+  if plan.request ~= '' then
+    redis.call('HSET', lookup, 'request', plan.request)
+    redis.call('ZADD', 'consulta:scheduled', (now + wait) / 1000, task)
+  end
+  return answer('early', '', 0, wait)
+end
 redis.call('ZREM', 'consulta:scheduled', task)
 redis.call('HDEL', lookup, 'request')
 
@@ -109,7 +116,9 @@ if not flight or redis.call('EXISTS', key) == 0 or redis.call('HEXISTS', key, 'e
 else
   before = tonumber(redis.call('HGET', key, 'priority'))
   local age = now - tonumber(redis.call('HGET', key, 'ordered') or 0)
-  if plan.priority > before or age >= plan.renew then
+  -- By the bus nobody comes again once this is acknowledged: so what nobody has sent is sent now.
+  local is_unsent = plan.request == '' and redis.call('HEXISTS', key, 'unsent') == 1
+  if plan.priority > before or age >= plan.renew or is_unsent then
     verdict = 'renews'
     redis.call('HSET', key, 'priority', math.max(plan.priority, before), 'ordered', now)
     read_entries()

@@ -44,6 +44,7 @@ local function end_for_all(terminal, revoked)
       lifetime = math.max(lifetime, keep)
       if about[2] then redis.call('ZREM', about[2], task) end
       redis.call('HSET', lookup, 'ended', terminal)
+      redis.call('HDEL', lookup, 'request')
       if revoked then redis.call('HSET', lookup, 'revoked', 1) end
       redis.call('EXPIRE', lookup, keep)
     end
