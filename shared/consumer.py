@@ -21,7 +21,14 @@ from shared.bus import Bus
 from shared.domain.lifetime import DRAIN_S
 from shared.domain.trace import TRACE, carrying
 from shared.errors import Unavailable, Undecodable
-from shared.link import LONGEST_PAUSE, acknowledge, answer, has_channel, settle
+from shared.link import (
+    LONGEST_PAUSE,
+    TOLD_OF_THE_END,
+    acknowledge,
+    answer,
+    has_channel,
+    settle,
+)
 from shared.messages import decode, now
 from shared.tasks import end, is_cancelled
 from shared.topology import DEAD, MAX_PRIORITY, Queue, declare_queue, delay_route
@@ -86,7 +93,10 @@ class Disposal:
                 done = await self._all_steps(incoming)
             if done:
                 await answer(incoming, partial(acknowledge, incoming))
-        except Exception:
+        except (Exception, asyncio.CancelledError):
+            # A CancelledError that nobody asked for is some other task's.
+            if is_cancelled():
+                raise
             log.exception("a message could not be disposed of", extra={"queue": self._queue.name})
             await asyncio.sleep(LONGEST_PAUSE)
             await answer(incoming, incoming.nack)
@@ -208,7 +218,7 @@ class Consumer:
         await self._bus.declared()
         await channel.set_qos(prefetch_count=self._prefetch)
         queue = await declare_queue(channel, self._queue)
-        tag = await queue.consume(self._on_message)
+        tag = await queue.consume(self._on_message, arguments=TOLD_OF_THE_END)
         self._cancel = lambda: queue.cancel(tag)
 
     async def _on_message(self, incoming: AbstractIncomingMessage) -> None:

@@ -29,7 +29,7 @@ from shared.bus import Bus
 from shared.consumer import Delivery, Disposal, finish
 from shared.errors import StoreUnavailable
 from shared.limits import Limit, Limiter, Permit
-from shared.link import SETTLE_TIMEOUT, answer, settle
+from shared.link import SETTLE_TIMEOUT, TOLD_OF_THE_END, answer, settle
 from shared.tasks import end
 from shared.topology import Queue, declare_queue
 
@@ -148,7 +148,7 @@ class Intake:
         self._room[tag], self._taken[tag] = room, 0
         # Of a consumer: it holds for those that come after it.
         await channel.set_qos(prefetch_count=room)
-        await queue.consume(self._on_message, consumer_tag=tag)
+        await queue.consume(self._on_message, consumer_tag=tag, arguments=TOLD_OF_THE_END)
 
     async def _close(self, queue: AbstractQueue) -> None:
         """Take nothing more, and give back what got no permit."""

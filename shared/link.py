@@ -10,7 +10,7 @@ import asyncio
 import logging
 import random
 from collections.abc import Awaitable, Callable
-from typing import Final
+from typing import Any, Final
 
 import aio_pika
 from aio_pika.abc import AbstractChannel, AbstractConnection, AbstractIncomingMessage
@@ -182,6 +182,12 @@ class Link:
         level = logging.WARNING if isinstance(error, AMQPChannelError) else logging.DEBUG
         log.log(level, "lost", extra={"link": self._name, "error": self.trouble})
 
+
+# What a consumer of a queue that others may delete asks for. RabbitMQ before 4 moves it, without a
+# word, to a queue of the same name that was made before its channel heard of the end of the first,
+# and then loses what that one delivers: nobody has it, and it comes to nobody else. With this, it
+# always says that the queue is gone; RabbitMQ 4 always does.
+TOLD_OF_THE_END: Final[dict[str, Any]] = {"x-cancel-on-ha-failover": True}
 
 _GONE: Final = AMQPChannelError("its queue was deleted, or the queue's node was lost")
 

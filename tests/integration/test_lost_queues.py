@@ -1,9 +1,10 @@
 """A consumer whose queue goes away under it, and a broker that refuses what a service needs."""
 
 import asyncio
+import subprocess
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 from urllib.error import HTTPError
 from urllib.request import urlopen
 
@@ -18,7 +19,7 @@ from shared.intake import Intake
 from shared.limits import Limit, Limiter, Permit
 from shared.store import Store
 from shared.topology import ANALYSIS, EVENTS
-from tests.arena import Arena
+from tests.arena import RABBITMQCTL, Arena, Arenas
 from tests.integration.notes import NOTES, PATIENCE, Note
 from tests.services import Services
 
@@ -72,6 +73,36 @@ async def test_a_consumer_whose_queue_was_deleted_says_so_and_works_again(
     await until(lambda: not bus.is_up)
     await send(bus, "after")
     await until(lambda: hearer.heard == ["before", "after"] and bus.is_up)
+
+
+# A queue is deleted and made anew before the channels of its consumers hear of its end.
+_REPLACE: Final = """
+Name = rabbit_misc:r(<<"{vhost}">>, queue, <<"{queue}">>),
+{{ok, Queue}} = rabbit_amqqueue:lookup(Name),
+Channels = lists:usort([element(1, Each) || Each <- rabbit_amqqueue:consumers(Queue)]),
+[sys:suspend(Each) || Each <- Channels],
+{{ok, _}} = rabbit_amqqueue:delete(Queue, false, false, <<"tests">>),
+{{new, _}} =
+  rabbit_amqqueue:declare(Name, true, false, amqqueue:get_arguments(Queue), none, <<"tests">>),
+[sys:resume(Each) || Each <- Channels].
+"""
+
+
+@pytest.mark.parametrize("kind", [consumer, intake])
+async def test_a_consumer_whose_queue_was_replaced_behind_its_back_works_again(
+    arena: Arena, arenas: Arenas, bus: Bus, store: Store, kind: Any
+) -> None:
+    hearer = Hearer()
+    kind(bus, store, hearer)
+    await send(bus, "before")
+    await until(lambda: hearer.heard == ["before"] and bus.is_up)
+    replace = _REPLACE.format(vhost=arena.amqp_url.rpartition("/")[2], queue=NOTES.name)
+    await asyncio.to_thread(
+        subprocess.run, [RABBITMQCTL, "--quiet", "eval", replace],
+        env=arenas.rabbit.env, check=True, capture_output=True, timeout=60,
+    )  # fmt: skip
+    await send(bus, "after")
+    await until(lambda: hearer.heard == ["before", "after"])
 
 
 async def test_a_queue_made_anew_takes_delayed_messages_and_has_its_dead_queue(

@@ -80,7 +80,10 @@ class FakeBroker:
         await self._answer()
         self._next = prefetch_count
 
-    async def consume(self, callback: OnMessage, consumer_tag: str) -> None:
+    async def consume(
+        self, callback: OnMessage, consumer_tag: str, arguments: dict[str, bool]
+    ) -> None:
+        assert arguments["x-cancel-on-ha-failover"]
         await self._answer()
         self.consumers[consumer_tag] = callback, self._next, 0
         self.deliver()
