@@ -131,7 +131,8 @@ class Orders:
 
     async def _send(self, order: StageRequested | AnalysisRequested, wait: float) -> None:
         queue, step = _where(order)
-        await self.waits(order.flight, step, wait)
+        # Even if it stands there already: who wrote it down may have died before it was told.
+        await self._waits(order.flight, step, wait, once=False)
         await self._bus.command(queue, order, priority=order.priority, timeout=self.patience)
 
     async def _order(self, order: StageRequested | AnalysisRequested) -> None:
@@ -144,10 +145,13 @@ class Orders:
 
     async def waits(self, flight: str, step: str, seconds: float) -> None:
         """Say, once for each step, that a limit makes it wait so long."""
+        await self._waits(flight, step, seconds, once=True)
+
+    async def _waits(self, flight: str, step: str, seconds: float, *, once: bool) -> None:
         if seconds > _NOTABLE_S:
             retry_at = instant(time.time() + seconds)
             waiting = event("aguardando", {"etapa": step, "retry_at": retry_at})
-            await self._reporter.report(flight, f"aguardando:{step}", waiting, once=True)
+            await self._reporter.report(flight, f"aguardando:{step}", waiting, once=once)
 
 
 def _where(order: StageRequested | AnalysisRequested) -> tuple[Queue, str]:

@@ -127,7 +127,11 @@ class Planner:
             case "renews" | "again":
                 about.flight = plan.flight
                 about.priority = max(request.priority, plan.before)
-                caught_up = self.reporter.tell_one(request.task_id, plan.asker, plan.events)
+                if plan.verdict == "again":
+                    # Whoever planned it before may have told nobody aboard what it wrote down.
+                    caught_up = self.reporter.retell(plan.flight)
+                else:
+                    caught_up = self.reporter.tell_one(request.task_id, plan.asker, plan.events)
                 await asyncio.gather(caught_up, self._start(about, plan, {}))
 
     async def _put_off(self, request: Requested, plan: Plan) -> None:

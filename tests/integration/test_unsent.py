@@ -9,11 +9,14 @@ import pytest
 
 from shared.bus import Bus
 from shared.errors import StoreUnavailable
-from shared.flow.planner import Planned
+from shared.flow.planner import Planned, subject
 from shared.flow.sweeper import GRACE_S, Sweeper
 from shared.identifiers import Kind
+from shared.limits import Limit, Limiter, Permit
 from shared.lookups import SENDING_S, Lookups
 from shared.messages import Requested
+from shared.reporter import Reporter, event
+from shared.results import started
 from shared.store import Store
 from shared.topology import REQUESTED
 from tests.contract.test_providers_on_simulator import KNOWN
@@ -28,6 +31,7 @@ class Gateway:
 
     desk: Desk
     sweeper: Sweeper
+    store: Store
 
     async def board(self, kind: Kind = "cep", **more: Any) -> Planned:
         """Accept a lookup and write its plan down, and go no further."""
@@ -48,8 +52,8 @@ class Gateway:
 
 
 @pytest.fixture
-def gateway(bus: Bus, desk: Desk) -> Gateway:
-    return Gateway(desk, Sweeper(bus, desk.lookups, desk.planner.endings))
+def gateway(bus: Bus, desk: Desk, store: Store) -> Gateway:
+    return Gateway(desk, Sweeper(bus, desk.lookups, desk.planner.endings), store)
 
 
 async def test_what_a_gateway_accepted_and_did_not_begin_is_begun(
@@ -182,3 +186,41 @@ async def test_what_ended_long_ago_is_not_begun_by_a_copy_that_is_read_late(
     await desk.planner.plan(msgspec.convert(late, Requested))
     assert late["task_id"] == planned.request.task_id
     assert await desk.taken() == []
+
+
+@pytest.mark.parametrize("way", ["swept", "joined"])
+async def test_what_a_gateway_wrote_down_and_did_not_tell_is_told(
+    gateway: Gateway, desk: Desk, monkeypatch: pytest.MonkeyPatch, way: str
+) -> None:
+    """A wait for a limit, to one who joined by the bus before it stood in the log."""
+    planned = await gateway.board()
+    flight, other = planned.plan.flight, str(uuid4())
+    wait = {"etapa": "endereco", "retry_at": "2026-01-01T00:00:00Z"}
+    told: list[tuple[str, list[int]]] = []
+    publish = Reporter._publish
+
+    async def hear(self: Reporter, askers: dict[str, str], events: list[tuple[int, bytes]]) -> None:
+        told.extend((task, [seq for seq, _ in events]) for task in askers)
+        await publish(self, askers, events)
+
+    if way == "swept":
+        # The process that took it from the bus dies as well, before it orders.
+        about = planned.about
+        request = Requested(task_id=other, origin="billing", identifier=KNOWN["cep"], kind="cep")
+        alike = subject(request, about.digest, about.stages)
+        joined = await desk.lookups.plan(
+            request, about.digest, alike, about.stages, started("cep", about.stages)
+        )
+        assert (joined.verdict, joined.flight) == ("renews", flight)
+    await desk.lookups.record(flight, "aguardando:endereco", event("aguardando", wait))
+    monkeypatch.setattr(Reporter, "_publish", hear)
+    if way == "swept":
+        await gateway.swept()
+        assert (other, [1, 2]) in told
+    else:
+        limits = {**desk.planner.orders._limits, QUEUE: Limit.parse(QUEUE, "1/min")}
+        monkeypatch.setattr(desk.planner.orders, "_limits", limits)
+        await Limiter(gateway.store).acquire(Permit(limits[QUEUE]))
+        other = await desk.ask()
+        assert (planned.request.task_id, [2]) in told
+        assert (other, [1, 2]) in told
