@@ -44,7 +44,7 @@ SLACK_S: Final = 3600
 # How often others may go before the one that has waited longest. With it, a steady stream of
 # urgent lookups leaves every 20th permit of a limited queue to the rest.
 PATIENCE: Final = 20
-# What a gateway may take to send the orders of a flight.
+# What a gateway is left to send the orders of a flight, before anybody looks after them.
 SENDING_S: Final = 4
 # After so long a flight's orders may have got lost, as far as whoever joins it can know.
 _RENEW_MS: Final = 10_000

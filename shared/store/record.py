@@ -84,8 +84,8 @@ class Plan(Struct, kw_only=True):
     it (0: it does not), `length` the time from the start to the deadline, `slack` the seconds that
     are kept beyond it. `orders` are the places in line of what is ordered at once. `accepted` is
     what is to be known of a lookup that is accepted by this, as field, value, …, and `request` what
-    it asks for, should whoever plans it die before its orders are sent, which takes `patience`
-    seconds at most.
+    it asks for, should whoever plans it die before its orders are sent, for which it is left
+    `patience` seconds.
     """
 
     task: str

@@ -38,7 +38,7 @@ local function answer(verdict, flight, before, ms)
     entries, events, waits, is_known and 0 or 1, unsent}
 end
 -- Whoever begins this lookup may die before what is to be done is on the bus: then the request is
--- sent, by whoever sweeps, once nobody can be about to do so any more. One that came by the bus is
+-- sent, by whoever sweeps, once a living one would mostly have done so. One that came by the bus is
 -- delivered again.
 local function look_after(key)
   unsent = redis.call('HEXISTS', key, 'unsent')
