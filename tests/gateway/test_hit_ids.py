@@ -8,6 +8,7 @@ from uuid import UUID, uuid4
 import pytest
 import pytest_asyncio
 
+from gateway.hits.hits import HITS
 from shared.app import CACHE, STORE
 from shared.errors import StoreRefused
 from shared.store import Store
@@ -164,6 +165,11 @@ async def test_a_repeated_hit_asks_redis_nothing(
 ) -> None:
     body = cep(7)
     await fill(store, pair[0], body, 1)
+    # No time passes, so the lease holds however busy the machine is.
+    lease = pair[0].app[HITS]._lease
+    assert lease._wire is not None
+    proved = lease._wire.proved
+    monkeypatch.setattr(lease, "_clock", lambda: proved)
     for path in (ONE, STREAM) * 2:
         async with pair[0].request("POST", path, json=body) as answer:
             await answer.read()
@@ -181,14 +187,12 @@ async def test_a_repeated_hit_asks_redis_nothing(
 
     monkeypatch.setattr(pair[0].app[STORE], "do", heard_do)
     monkeypatch.setattr(pair[0].app[STORE], "run", heard_run)
-    # Pressed hard enough for the lease to hold, in most turns at least.
     for path in (ONE, STREAM) * 100:
         async with pair[0].request("POST", path, json=body) as answer:
             await answer.read()
     _, answers = await pair[0].json("POST", MANY, [body] * 100)
     assert {answer["http"] for answer in answers} == {200}
-    assert scripts.count("cache_read") < 10
-    assert not {"keep", "accept", "hit_note"} & set(scripts)
+    assert not {"cache_read", "keep", "plan", "hit_note"} & set(scripts)
     assert not [command for command in asked if command[0] not in {"HINCRBY", "EXISTS"}]
 
 
