@@ -1,6 +1,7 @@
 """Processor time by process, as the kernel counts it in /proc."""
 
 import os
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Final
 
@@ -10,28 +11,31 @@ from tests.services import PRODUCT
 _TICK: Final = os.sysconf("SC_CLK_TCK")
 
 
-def spent(stand: Stand) -> dict[str, float]:
-    """Seconds that the broker, Redis and each service have used so far.
-
-    The simulated providers are left out, as is whoever asks.
-    """
-    servers = {"rabbitmq": stand.arenas.rabbit.pid, "redis": stand.arenas.redis_server.pid}
+def ours(stand: Stand) -> dict[str, int]:
+    """The broker, Redis and each service. Left out are the simulated providers, and who asks."""
     services = {
         name: pid
         for name, pid in stand.services.pids.items()
         if name.split(".", maxsplit=1)[0] in PRODUCT
     }
+    return {**servers(stand), **services}
+
+
+def servers(stand: Stand) -> dict[str, int]:
+    """The broker and Redis."""
+    found = {"rabbitmq": stand.arenas.rabbit.pid, "redis": stand.arenas.redis_server.pid}
+    return {name: pid for name, pid in found.items() if pid is not None}
+
+
+def spent(processes: Mapping[str, int]) -> dict[str, float]:
+    """Seconds that each of these, its children included, has used so far."""
     children = _children()
-    return {
-        name: sum(map(_seconds, _tree(pid, children)))
-        for name, pid in {**servers, **services}.items()
-        if pid is not None
-    }
+    return {name: sum(map(_seconds, _tree(pid, children))) for name, pid in processes.items()}
 
 
-def since(stand: Stand, before: dict[str, float]) -> dict[str, float]:
+def since(before: Mapping[str, float], processes: Mapping[str, int]) -> dict[str, float]:
     """Seconds used since then, by those that ran then."""
-    return {name: now - before[name] for name, now in spent(stand).items() if name in before}
+    return {name: now - before[name] for name, now in spent(processes).items() if name in before}
 
 
 def _tree(pid: int, children: dict[int, list[int]]) -> list[int]:

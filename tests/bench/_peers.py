@@ -10,12 +10,14 @@ import os
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import AbstractContextManager, ExitStack, contextmanager
+from dataclasses import dataclass
 from typing import Any, Final
 
 import uvloop
 
-from tests.bench._ask import Timed, looked_up, paced, people
+from deploy.local.ports import free_port
+from tests.bench._ask import Timed, looked_up, paced, people, session
 from tests.bench._size import AT_ONCE
 from tests.bench._stand import Stand
 from tests.services import PRODUCT
@@ -60,6 +62,44 @@ def taskiq(stand: Stand) -> Iterator[LookUp]:
             yield lambda cpfs: _taskiq_loop.run(paced(module.look_up, cpfs, AT_ONCE))
         finally:
             _taskiq_loop.run(module.broker.shutdown())
+
+
+@dataclass(frozen=True)
+class Skeleton:
+    """Looks people up with nothing in it. `processes` are its own, by name."""
+
+    url: str
+    processes: Mapping[str, int]
+
+    def __call__(self, cpfs: Sequence[str]) -> Timed:
+        return uvloop.run(self._look_up(cpfs))
+
+    async def _look_up(self, cpfs: Sequence[str]) -> Timed:
+        async with session() as http:
+
+            async def one(cpf: str) -> None:
+                async with http.post(self.url, json={"identificador": cpf}) as answer:
+                    assert b"completo" in await answer.read()
+
+            return await paced(one, cpfs, AT_ONCE)
+
+
+@contextmanager
+def skeleton(stand: Stand) -> Iterator[Skeleton]:
+    """What the messages, trips, calls and writes of a lookup cost alone: nobody's product."""
+    port = free_port()
+    roles = {"analyzer": [], "enricher": [], "gateway": [str(port)]}
+    with ExitStack() as stack:
+        processes = {}
+        for role, given in roles.items():
+            module = ["tests.bench._skeleton", role, *given]
+            child = stack.enter_context(
+                stand.helper(f"skeleton.{role}.{port}", module, **_environment(stand))
+            )
+            child.wait_until(lambda log=child.log: "ready" in log.read_text(), 30)
+            assert child.pid is not None
+            processes[role] = child.pid
+        yield Skeleton(f"http://127.0.0.1:{port}/", processes)
 
 
 def best(peers: Mapping[str, Peer], times: int, number: int) -> dict[str, Timed]:

@@ -25,8 +25,8 @@ PATIENCE: Final = 120.0
 class Stage:
     """The gateway under measurement, and what happens behind it."""
 
-    def __init__(self, services: Services, backstage: Backstage, bus: Bus) -> None:
-        self.services, self.backstage, self.bus = services, backstage, bus
+    def __init__(self, services: Services, backstage: Backstage) -> None:
+        self.services, self.backstage = services, backstage
         self._ceps = itertools.count(1_001_000)
 
     async def lookups(self, number: int) -> dict[str, str]:
@@ -64,7 +64,7 @@ async def staged(services: Services) -> AsyncIterator[Stage]:
         Bus(services.env["AMQP_URL"], "bench") as bus,
     ):
         lookups = Lookups(store)
-        yield Stage(services, Backstage(lookups, Reporter(bus, lookups)), bus)
+        yield Stage(services, Backstage(lookups, Reporter(bus, lookups)))
 
 
 async def batched(do: Callable[[Given], Awaitable[Result]], items: Sequence[Given]) -> list[Result]:

@@ -95,10 +95,10 @@ async def _drained(stand: Stand, completed: Completed) -> Cost:
     already = completed.number
     await asyncio.to_thread(stand.services.start, *ENRICHERS)
     await completed.reaches(already + WARM)
-    first, before, began = completed.number, _cpu.spent(stand), time.perf_counter()
+    first, before, began = completed.number, _cpu.spent(_cpu.ours(stand)), time.perf_counter()
     await completed.reaches(first + DRAINED)
     done, took = completed.number - first, time.perf_counter() - began
-    used = sum(_cpu.since(stand, before).values())
+    used = sum(_cpu.since(before, _cpu.ours(stand)).values())
     return Cost(used * 1000 / done, took * 1000 / done)
 
 

@@ -1,10 +1,11 @@
 """Open streams: how many events a second reach 2,000 of them, and what one takes of memory.
 
-Each stream is of another lookup. The events are published while the gateway is stopped (SIGSTOP);
-the time counts from its continuation until every listener has had every event, so that the gateway
-is measured and not who publishes. The yardstick is an aiohttp server that does nothing but write
-the same events to as many open streams, in one loop. Memory is what a process grows by for 5,000
-open streams on which nothing happens; the kernel's part of a socket is not in it.
+Each stream is of another lookup. The events are written down and told, one by one as services tell
+them, while the gateway is stopped (SIGSTOP); the time counts from its continuation until every
+listener has had every event, so that the gateway is measured and not who tells. The yardstick is an
+aiohttp server that does nothing but write the same events to as many open streams, in one loop.
+Memory is what a process grows by for 5,000 open streams on which nothing happens; the kernel's part
+of a socket is not in it.
 """
 
 import asyncio
@@ -20,11 +21,8 @@ import uvloop
 
 from deploy.local.ports import free_port
 from gateway.sse import frame, head_of
-from gateway.streams import ORIGIN
-from shared.bus import Bus
 from shared.messages import addressed, encode
 from shared.reporter import event
-from shared.topology import event_key
 from tests.bench._listeners import Tally, hang_up, listen
 from tests.bench._result import Measured, at_least, at_most
 from tests.bench._size import TIMES, size
@@ -36,7 +34,7 @@ TOLD: Final = size(2000, 200)
 ROUNDS: Final = 10
 # What is allocated once, for the first streams there ever are, is no stream's cost.
 WARM: Final = size(500, 100)
-_EVENT: Final = encode(event("aguardando", {"etapa": "endereco", "texto": "x" * 300}))
+_EVENT: Final = event("aguardando", {"etapa": "endereco", "texto": "x" * 300})
 
 
 def measure() -> Measured:
@@ -91,17 +89,15 @@ async def _memory(url: str, pid: int, stage: Stage | None = None) -> float:
 
 async def _told(stage: Stage) -> float:
     """Events a second from the bus to the listeners of as many lookups."""
-    paths, tally = list(await stage.lookups(TOLD)), Tally()
-    tasks = [path.split("/")[3] for path in paths]
-    listeners = await listen(stage.services.gateway, paths, tally)
+    flights, tally = await stage.lookups(TOLD), Tally()
+    listeners = await listen(stage.services.gateway, list(flights), tally)
     await tally.reaches(TOLD, PATIENCE)
 
     pid = stage.services.pid("gateway")
     os.kill(pid, signal.SIGSTOP)
     try:
-        # The lookup's first event has number 1.
-        for seq in range(2, ROUNDS + 2):
-            await batched(partial(_publish, stage.bus, seq), tasks)
+        for number in range(ROUNDS):
+            await batched(partial(_tell, stage, f"round {number}"), list(flights.values()))
         began = time.perf_counter()
     finally:
         os.kill(pid, signal.SIGCONT)
@@ -113,13 +109,13 @@ async def _told(stage: Stage) -> float:
     return ROUNDS * TOLD / took
 
 
-async def _publish(bus: Bus, seq: int, task: str) -> None:
-    await bus.event(event_key(ORIGIN, task, "aguardando"), addressed(_EVENT, task, seq))
+async def _tell(stage: Stage, step: str, flight: str) -> None:
+    await stage.backstage.tell(flight, step, _EVENT)
 
 
 async def _told_bare(url: str) -> float:
     """Events a second from a loop to as many listeners."""
-    body = addressed(_EVENT, "0" * 36, 2)
+    body = addressed(encode(_EVENT), "0" * 36, 2)
     tally = Tally()
     listeners = await listen(url, ["/"] * TOLD, tally)
     async with aiohttp.ClientSession() as http:
