@@ -80,7 +80,7 @@ def cached(stand: Stand, number: int) -> list[str]:
 
 
 async def _ordered(stand: Stand, subjects: Sequence[str]) -> None:
-    async with Completed(stand.services.env["AMQP_URL"]) as completed:
+    async with Completed(stand.services) as completed:
         await order(stand, subjects, 3600)
         await completed.reaches(len(subjects))
 

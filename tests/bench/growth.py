@@ -73,13 +73,13 @@ def _costs(numbers: Sequence[int]) -> dict[int, Cost]:
 async def _grown(stand: Stand, numbers: Sequence[int]) -> dict[int, Cost]:
     found = {}
     waiting = 0
-    async with Completed(stand.services.env["AMQP_URL"]) as completed:
+    async with Completed(stand.services) as completed:
         for number in numbers:
             rounds = []
             for _ in range(TIMES):
                 await asyncio.to_thread(stand.services.stop, *ENRICHERS)
                 # Those in hand at the end of a round were finished all the same.
-                missing = number + WARM + DRAINED - (waiting - completed.number)
+                missing = number + WARM + DRAINED - (waiting - await completed.look())
                 await order(stand, people(missing), PRAZO)
                 waiting += missing
                 await _planned(stand)
@@ -92,12 +92,12 @@ async def _grown(stand: Stand, numbers: Sequence[int]) -> dict[int, Cost]:
 
 async def _drained(stand: Stand, completed: Completed) -> Cost:
     """Start the enrichers, and see what the first lookups cost."""
-    already = completed.number
+    already = await completed.look()
     await asyncio.to_thread(stand.services.start, *ENRICHERS)
-    await completed.reaches(already + WARM)
-    first, before, began = completed.number, _cpu.spent(_cpu.ours(stand)), time.perf_counter()
-    await completed.reaches(first + DRAINED)
-    done, took = completed.number - first, time.perf_counter() - began
+    first = await completed.reaches(already + WARM)
+    before, began = _cpu.spent(_cpu.ours(stand)), time.perf_counter()
+    done = await completed.reaches(first + DRAINED) - first
+    took = time.perf_counter() - began
     used = sum(_cpu.since(before, _cpu.ours(stand)).values())
     return Cost(used * 1000 / done, took * 1000 / done)
 
