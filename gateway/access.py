@@ -7,6 +7,7 @@ gateway serves its own machine only, as one tenant with every right (`gateway.se
 import hashlib
 import hmac
 import time
+from collections.abc import Awaitable
 from dataclasses import dataclass
 from typing import Final
 
@@ -132,10 +133,12 @@ _PUBLIC: Final = ("/static/", "/openapi.json", "/asyncapi.json", "/docs")
 
 
 @web.middleware
-async def guard(request: web.Request, handler: Handler) -> web.StreamResponse:
-    """Let a request through to its route, with its caller, or not at all."""
+def guard(request: web.Request, handler: Handler) -> Awaitable[web.StreamResponse]:
+    """Let a request through to its route, with its caller, or not at all. Then it is not in the
+    way: a stream would hold its frame.
+    """
     known = request.match_info.http_exception is None
     public = request.path == "/" or request.path.startswith(_PUBLIC)
     if known and not public:
         request[CALLER] = request.app[ACCESS].admit(request)
-    return await handler(request)
+    return handler(request)

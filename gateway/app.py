@@ -12,7 +12,7 @@ from aiohttp import web
 
 from gateway import bulk, cache, circuits, documents, headers, lookups, operations
 from gateway.access import ACCESS, Access, guard
-from gateway.asking import PATIENCE_S, PLANNER
+from gateway.asking import PATIENCE_S, PLANNER, settled
 from gateway.hits.hits import HITS, Hits
 from gateway.operations import QUEUES
 from gateway.problems import problems
@@ -100,6 +100,7 @@ def _parts(settings: Settings, keys: Keys | None):  # type: ignore[no-untyped-de
         if keys is not None:
             app[SUPERVISOR].keep("keys", functools.partial(_watch, keys))
         yield
+        await settled()
 
     return parts
 

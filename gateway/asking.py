@@ -24,10 +24,10 @@ from shared import metrics
 from shared.app import BUS, CACHE, LOOKUPS
 from shared.domain.answers import Accepted, Done, Result
 from shared.errors import InvalidInput, StoreRefused, StoreUnavailable, Unavailable
-from shared.flow.planner import Planner
+from shared.flow.planner import Planned, Planner
 from shared.identifiers import KINDS, Kind, parse
 from shared.lookups import View
-from shared.messages import Lookup, Requested, decode_event
+from shared.messages import Lookup, Requested, addressed, decode_event, encode
 from shared.stages import wanted
 
 log = logging.getLogger(__name__)
@@ -48,10 +48,20 @@ _under_way: set[asyncio.Task[Any]] = set()
 
 async def finished(work: Coroutine[Any, Any, Worked]) -> Worked:
     """Do it to its end, even if the client goes meanwhile: half of it is worse than all."""
-    task = asyncio.ensure_future(work)
+    return await asyncio.shield(_started(work))
+
+
+async def settled() -> None:
+    """Wait for what goes on without its client, before what it needs is closed."""
+    if _under_way:
+        await asyncio.wait(_under_way, timeout=PATIENCE_S)
+
+
+def _started(work: Coroutine[Any, Any, Worked]) -> "asyncio.Task[Worked]":
+    task = asyncio.create_task(work)
     _under_way.add(task)
     task.add_done_callback(_ended)
-    return await asyncio.shield(task)
+    return task
 
 
 def _ended(task: asyncio.Task[Any]) -> None:
@@ -79,6 +89,8 @@ class Asking:
     listener: str = ""
     # Whether it was accepted by this very try, and so its events are heard from the first.
     new: bool = False
+    # The first of them, where there is a client for it and nothing more to wait for.
+    first_event: bytes = b""
 
     @property
     def lifetime(self) -> float:
@@ -214,12 +226,31 @@ class Asking:
                 await self.app[QUOTAS].free(self.caller, self.task_id)
             raise
         self.new = planned.is_new
+        if not self.listener:
+            await self._ordered(planned)
+            return
+        # It is written down, and begun whatever becomes of this: its client need not wait for the
+        # broker. One that only wants to know that it was taken on does, or there would be no end
+        # to how many wait here.
+        if planned.leads:
+            self.first_event = addressed(encode(planned.first), self.task_id, 1)
+        _started(self._ordered_later(planned))
+
+    async def _ordered_later(self, planned: Planned) -> None:
+        # Its client is told first.
+        await asyncio.sleep(0)
+        await self._ordered(planned)
+
+    async def _ordered(self, planned: Planned) -> None:
+        """Have it done. Where that fails it is begun later, by whoever sweeps: perhaps a part of
+        its orders is on the bus, and taken back, it would be asked for once more.
+        """
         try:
-            await planner.begin(planned)
+            await self.app[PLANNER].begin(planned, is_told=bool(self.first_event))
         except Unavailable as error:
-            # It stands written, and perhaps a part of its orders is on the bus: taken back, it
-            # would be asked for once more. Whoever sweeps has it begun.
             log.warning("begins later", extra={"error": str(error)})
+        except Exception:
+            log.exception("begins later")
 
     def _about(self) -> dict[str, str]:
         about = {"tenant": self.caller.tenant}

@@ -22,7 +22,7 @@ from gateway.operation import (
 )
 from gateway.problems import Problem, TooManyStreams
 from gateway.quotas import QUOTAS
-from gateway.streams import RELAY, Signal, Stream
+from gateway.streams import RELAY, Signal, Stream, Told
 from shared import metrics
 from shared.app import ENDINGS, LOOKUPS
 from shared.domain.answers import (
@@ -75,7 +75,13 @@ async def ask_and_stream(request: web.Request) -> web.StreamResponse:
             if hit is not None:
                 return _whole(request, hit)
             left = asking.lifetime if asking.new else None
-            return await _stream(request, stream, 0, left=left)
+            seen, first = 0, b""
+            if asking.first_event:
+                _TOLD["iniciado"].inc()
+                seen, first = 1, sse.frame(sse.Head("iniciado", 1), asking.first_event)
+            # A stream may last for long, and is to hold nothing that it does not need.
+            del body, asking, before, hit
+            return await _stream(request, stream, seen, first, left)
 
 
 @routes.post("/api/consultas")
@@ -143,6 +149,7 @@ async def follow(request: web.Request) -> web.StreamResponse:
         ):
             if view.is_hit:
                 return await _replay(request, view, seen, first)
+            del view
             return await _stream(request, stream, seen, first)
     except TooManyStreams:
         return await _come_back(request)
@@ -230,11 +237,13 @@ async def _stream(
                 break
             case None:
                 await writer.write(sse.PING)
-            case (head, body):
-                await writer.write(sse.frame(head, body))
-                _TOLD[head.tipo].inc()
-                # It may be long until the next, and this one large.
-                del head, body
+            case told:
+                _count(told)
+                for piece in sse.joined(told):
+                    await writer.write(piece)
+                    # It may be long until the next, and this one large.
+                    del piece
+                del told
         del item
     return await writer.end()
 
@@ -242,12 +251,16 @@ async def _stream(
 async def _replay(request: web.Request, view: View, seen: int, first: bytes) -> web.StreamResponse:
     """What follows the events seen, of a hit: nobody will tell more of it."""
     told = [(sse.head_of(body), body) for body in view.events[seen:]]
-    for head, _ in told:
-        _TOLD[head.tipo].inc()
+    _count(told)
     writer = await sse.open_stream(request, view.task_id)
     frames = b"".join(sse.frame(head, body) for head, body in told)
     await writer.write(sse.retry() + first + frames)
     return await writer.end()
+
+
+def _count(told: Sequence[Told]) -> None:
+    for head, _ in told:
+        _TOLD[head.tipo].inc()
 
 
 def _whole(request: web.Request, hit: Hit) -> web.StreamResponse:

@@ -2,6 +2,7 @@
 
 import asyncio
 import random
+from collections.abc import Iterator
 from socket import AF_UNIX, IPPROTO_TCP, SO_SNDBUF, SOL_SOCKET, TCP_USER_TIMEOUT
 from typing import Final
 
@@ -20,6 +21,8 @@ WRITE_TIMEOUT_S: Final = 15.0
 VANISHED_MS: Final = 30_000
 # What the kernel may hold for one client; it would take megabytes for one that does not read.
 UNREAD: Final = 65536
+# Bytes that go out in one write; of a transport's buffer, which is full at 64 KiB, a part.
+TOGETHER: Final = 16384
 
 
 class Head(Struct):
@@ -35,6 +38,20 @@ head_of: Final = json.Decoder(Head).decode
 def frame(head: Head, body: bytes) -> bytes:
     """One event. JSON has no raw line breaks, so one data line carries it."""
     return b"id: %d\nevent: %b\ndata: %b\n\n" % (head.seq, head.tipo.encode(), body)
+
+
+def joined(told: list[tuple[Head, bytes]]) -> Iterator[bytes]:
+    """These events as they go out: as many in one write as there is room for. Empties the list,
+    so that none is held while another is written.
+    """
+    while told:
+        size, number = len(told[0][1]), 1
+        while number < len(told) and size + len(told[number][1]) <= TOGETHER:
+            size += len(told[number][1])
+            number += 1
+        piece = b"".join([frame(head, body) for head, body in told[:number]])
+        del told[:number]
+        yield piece
 
 
 def retry(*, later: bool = False) -> bytes:
@@ -61,6 +78,16 @@ class Writer:
         Raises:
             ConnectionResetError: it has gone, or was cut off.
         """
+        transport = self._request.transport
+        if (
+            len(data) <= TOGETHER
+            and transport is not None
+            and not transport.get_write_buffer_size()
+        ):
+            # There is nothing to wait for, and waiting is dear: what was written is in the socket,
+            # and this is too little for the transport to say that it is full.
+            await self._response.write(data)
+            return
         try:
             async with asyncio.timeout(self._patience or WRITE_TIMEOUT_S):
                 await self._response.write(data)
@@ -85,4 +112,6 @@ async def open_stream(request: web.Request, task_id: str) -> Writer:
         socket.setsockopt(IPPROTO_TCP, TCP_USER_TIMEOUT, VANISHED_MS)
         socket.setsockopt(SOL_SOCKET, SO_SNDBUF, UNREAD)
     await response.prepare(request)
+    # They are sent, and would be kept for as long as the stream lasts.
+    response.headers.clear()
     return Writer(request, response)

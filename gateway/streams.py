@@ -12,11 +12,12 @@ where nobody else has; where the store has lost the lookup, it says so.
 
 import asyncio
 import itertools
+import math
 import random
 from collections.abc import AsyncIterator, Sequence
 from contextlib import suppress
 from enum import Enum
-from typing import Final, Self
+from typing import Final, Literal, Self
 
 from aiohttp import web
 
@@ -60,8 +61,8 @@ class Stream:
     """One client's view of one lookup, fed by the relay. Small, since there are thousands."""
 
     __slots__ = (
-        "_again", "_last_look", "_pending", "_relay", "_waiter", "is_listed", "is_missing",
-        "seen", "task_id", "tenant", "turn",
+        "_again", "_due", "_pending", "_relay", "_waiter", "is_listed", "is_missing", "seen",
+        "task_id", "tenant", "turn",
     )  # fmt: skip
 
     def __init__(self, relay: "Relay", task_id: str, tenant: str, turn: int) -> None:
@@ -69,7 +70,9 @@ class Stream:
         self._pending: list[Told | Signal] = []
         self._waiter: asyncio.Future[None] | None = None
         self._again = False
-        self._last_look: asyncio.TimerHandle | None = None
+        # When its lookup has to have ended, by the loop's clock. No timer: it would be a third of
+        # what there is to a stream.
+        self._due = math.inf
         # Whether the last look found nothing where the lookup should be.
         self.is_missing = False
         # Whether this gateway stands among the listeners of the lookup.
@@ -83,8 +86,6 @@ class Stream:
 
     def __exit__(self, *_: object) -> None:
         self._relay.remove(self)
-        if self._last_look is not None:
-            self._last_look.cancel()
 
     def offer(self, item: Told | Signal) -> None:
         """Hand on an event. Of a client that lets too many lie, the log keeps the rest."""
@@ -100,15 +101,24 @@ class Stream:
         """Whether it waits for the next event, and none has come."""
         return self._waiter is not None and not self._pending
 
-    async def next(self) -> Told | Signal:
-        """The next event or signal."""
+    async def next(self) -> list[Told] | Signal:
+        """The events that have come, one at least, or the next signal."""
         while not self._pending:
             self._waiter = asyncio.get_running_loop().create_future()
             try:
                 await self._waiter
             finally:
                 self._waiter = None
-        return self._pending.pop(0)
+        first, told = self._pending[0], list[Told]()
+        if isinstance(first, Signal):
+            del self._pending[0]
+            return first
+        for item in self._pending:
+            if isinstance(item, Signal):
+                break
+            told.append(item)
+        del self._pending[: len(told)]
+        return told
 
     def look_again(self) -> None:
         """Have it look into the log soon, at a moment of its own."""
@@ -119,13 +129,14 @@ class Stream:
 
     def look_after(self, seconds: float) -> None:
         """Have it look once more then: its lookup has to have ended."""
-        if self._last_look is None:
-            loop = asyncio.get_running_loop()
-            self._last_look = loop.call_later(seconds, self._at_the_end)
+        if self._due == math.inf:
+            self._due = asyncio.get_running_loop().time() + seconds
 
-    def _at_the_end(self) -> None:
-        self._last_look = None
-        self.offer(Signal.READ)
+    def look_if_due(self, now: float) -> None:
+        """Have it look if it is time to."""
+        if now >= self._due:
+            self._due = math.inf
+            self.offer(Signal.READ)
 
     def _look(self) -> None:
         self._again = False
@@ -177,15 +188,18 @@ class Relay:
                         stream.offer(Signal.READ)
 
     async def look(self) -> None:
-        """Find what was written down and not told, for as long as the gateway lives."""
+        """Find what was written down and not told, for as long as the gateway lives, and have those
+        look into their log whose lookups have to have ended.
+        """
+        loop = asyncio.get_running_loop()
         while True:
             await asyncio.sleep(LOOK_S)
-            quiet = [
-                stream
-                for streams in self._streams.values()
-                for stream in streams
-                if stream.is_quiet
-            ]
+            quiet, now = [], loop.time()
+            for streams in self._streams.values():
+                for stream in streams:
+                    stream.look_if_due(now)
+                    if stream.is_quiet:
+                        quiet.append(stream)
             for start in range(0, len(quiet), LOOKED_AT):
                 await self._look_at(quiet[start : start + LOOKED_AT])
 
@@ -229,8 +243,8 @@ class Relay:
 
     async def follow(
         self, stream: Stream, seen: int, left: float | None = None
-    ) -> AsyncIterator[Told | Signal | None]:
-        """The events after `seen`, each once, in order, to the last.
+    ) -> AsyncIterator[list[Told] | Literal[Signal.LEAVE] | None]:
+        """The events after `seen`, each once, in order, to the last; as many at a time as are here.
 
         None in between is a heartbeat; LEAVE is the end of this gateway, not of the lookup. While
         Redis is away there are heartbeats only.
@@ -239,33 +253,30 @@ class Relay:
             left: the seconds that a lookup has which was accepted just now, with this gateway among
                 its listeners: there is nothing to read.
         """
-        item: Told | Signal | None = Signal.READ
+        item: list[Told] | Signal = Signal.READ
         if left is not None:
-            stream.is_listed = True
+            stream.seen, stream.is_listed = seen, True
             stream.look_after(left + OVERDUE_S)
             item = await stream.next()
         while item is not Signal.LEAVE:
-            if isinstance(item, tuple) and item[0].seq <= seen + 1:
-                fresh = [item]
-            else:
-                fresh = await self._read(stream, seen)
+            fresh = [] if isinstance(item, Signal) else _following(item, seen)
+            if isinstance(item, Signal) or _misses(item, seen + len(fresh)):
+                fresh += await self._read(stream, seen + len(fresh))
                 if not fresh:
                     yield None
             # What was told is not kept: a stream waits for long, and there are thousands.
-            item = None
-            while fresh:
-                if fresh[0][0].seq > seen:
-                    stream.seen = seen = fresh[0][0].seq
-                    last = fresh[0][0].tipo in TERMINAL
-                    # Of one that has ended nobody is told any more.
-                    stream.is_listed = stream.is_listed and not last
-                    yield fresh.pop(0)
-                    if last:
-                        return
-                else:
-                    fresh.pop(0)
+            del item
+            if fresh:
+                stream.seen = seen = fresh[-1][0].seq
+                last = fresh[-1][0].tipo in TERMINAL
+                # Of one that has ended nobody is told any more.
+                stream.is_listed = stream.is_listed and not last
+                yield fresh
+                if last:
+                    return
+            del fresh
             item = await stream.next()
-        yield item
+        yield Signal.LEAVE
 
     async def _read(self, stream: Stream, seen: int) -> list[Told]:
         try:
@@ -310,6 +321,20 @@ class Relay:
         else:
             await self._endings.refuse(stream.task_id, "estado_perdido")
         return _lost(stream, seen)
+
+
+def _following(told: Sequence[Told], seen: int) -> list[Told]:
+    """What follows the events seen, each once, without a gap."""
+    fresh: list[Told] = []
+    for each in told:
+        if each[0].seq == seen + len(fresh) + 1:
+            fresh.append(each)
+    return fresh
+
+
+def _misses(told: Sequence[Told], seen: int) -> bool:
+    """Whether there are events before one that was told."""
+    return any(head.seq > seen for head, _ in told)
 
 
 def _lost(stream: Stream, seen: int) -> list[Told]:

@@ -29,7 +29,7 @@ def insist_on_local(request: web.Request) -> None:
         Problem: 403, it came by a foreign name, through a proxy, or from a page of a foreign
             address: a browser sends some calls of any page here, with a body or without.
     """
-    if not _is_local(request.host):
+    if not _is_local(request.headers.get("Host", "")):
         raise Problem(403, "sem chaves de API, só pelo endereço local (127.0.0.1)")
     if _is_passed_on(request):
         raise Problem(

@@ -44,6 +44,11 @@ class Planned:
         """Whether nobody knew of it before."""
         return self.plan.is_new
 
+    @property
+    def leads(self) -> bool:
+        """Whether its flight is its own: `first` is the first event of it."""
+        return self.plan.verdict == "leads"
+
 
 @dataclass(frozen=True)
 class Planner:
@@ -103,8 +108,11 @@ class Planner:
             raise InvalidInput("task_id", "já é o de uma consulta a outro identificador")
         return Planned(request, about, plan, first, orders)
 
-    async def begin(self, planned: Planned) -> None:
+    async def begin(self, planned: Planned, *, is_told: bool = False) -> None:
         """The second half: tell what there is to tell, and have done what is to be done.
+
+        Args:
+            is_told: whoever asks has the first event of a flight that it leads.
 
         Raises:
             Unavailable: done in part; doing it again completes it.
@@ -119,11 +127,14 @@ class Planner:
                 # The first is asked for again, by an asker who missed its end.
                 await self.reporter.tell_one(request.task_id, plan.asker, plan.events)
             case "leads":
+                begun = self._start(about, plan, {each.stage: each for each in planned.orders})
+                if is_told:
+                    await begun
+                    return
                 first = [encode(planned.first)]
-                begun = self.reporter.tell_one(request.task_id, plan.asker, first)
-                ordered = {order.stage: order for order in planned.orders}
+                told = self.reporter.tell_one(request.task_id, plan.asker, first)
                 # At once: neither needs the other's outcome.
-                await asyncio.gather(begun, self._start(about, plan, ordered))
+                await asyncio.gather(told, begun)
             case "renews" | "again":
                 about.flight = plan.flight
                 about.priority = max(request.priority, plan.before)

@@ -12,11 +12,13 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractContextManager, ExitStack, contextmanager
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, Final
 
 import uvloop
 
 from deploy.local.ports import free_port
+from deploy.local.process import Child
 from tests.bench._ask import Timed, looked_up, paced, people, session
 from tests.bench._size import AT_ONCE
 from tests.bench._stand import Stand
@@ -96,10 +98,14 @@ def skeleton(stand: Stand) -> Iterator[Skeleton]:
             child = stack.enter_context(
                 stand.helper(f"skeleton.{role}.{port}", module, **_environment(stand))
             )
-            child.wait_until(lambda log=child.log: "ready" in log.read_text(), 30)
+            child.wait_until(partial(_is_ready, child), 30)
             assert child.pid is not None
             processes[role] = child.pid
         yield Skeleton(f"http://127.0.0.1:{port}/", processes)
+
+
+def _is_ready(child: Child) -> bool:
+    return "ready" in child.log.read_text()
 
 
 def best(peers: Mapping[str, Peer], times: int, number: int) -> dict[str, Timed]:

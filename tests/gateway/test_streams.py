@@ -8,14 +8,20 @@ from uuid import uuid4
 import pytest
 import pytest_asyncio
 
+from gateway.asking import settled
 from gateway.streams import RELAY, Signal
+from shared.bus import Bus
+from shared.courier import News
 from shared.errors import StoreUnavailable
 from shared.lookups import Lookups
 from shared.reporter import event
+from shared.topology import STAGE_QUEUES
+from tests.arena import Arena
 from tests.gateway.backstage import Backstage
 from tests.gateway.gateways import CEP, PATIENCE, Gateway, Gateways, events_of
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
+ORDERS = STAGE_QUEUES["endereco"].name
 EVENT_SOURCE = {"Accept": "text/event-stream"}
 
 
@@ -163,6 +169,79 @@ async def test_events_that_come_twice_or_out_of_order_are_told_once_and_in_order
         await backstage.reporter.retell(flight)
         await backstage.end(flight)
         assert [told["seq"] for told in await events_of(stream)] == [2, 3, 4, 5]
+
+
+@pytest.mark.parametrize("places", ["012", "210", "20", "0012", "1202", "2"])
+async def test_events_that_come_in_one_turn_are_told_once_and_in_order(
+    gateway: Gateway, backstage: Backstage, places: str
+) -> None:
+    task_id, where = (await _asked(gateway)).values()
+    flight = await backstage.flight(task_id)
+    async with gateway.request("GET", where) as stream:
+        assert len(await events_of(stream, 1)) == 1
+        record = backstage.lookups.record
+        stages = [
+            await record(flight, name, event("endereco", {"x": "x" * 9000}, "ok"))
+            for name in ("a", "b", "c")
+        ]
+        for place in map(int, places):
+            seq, body = stages[place].seq, stages[place].event
+            gateway.app[RELAY]._on_news(News([task_id], seq, "endereco", body))
+        assert [told["seq"] for told in await events_of(stream, 3)] == [2, 3, 4]
+        await backstage.end(flight)
+        assert [told["seq"] for told in await events_of(stream)] == [5]
+
+
+async def test_a_client_hears_of_its_lookup_before_the_broker_has_its_orders(
+    gateways: Gateways, backstage: Backstage, bus: Bus, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    gateway, free = await gateways.start(), held(monkeypatch)
+    before = await ordered(bus)
+    async with gateway.request("POST", "/api/consulta-stream", json=CEP) as stream:
+        [first] = await events_of(stream, 1)
+        assert (first["tipo"], first["seq"]) == ("iniciado", 1)
+        assert await ordered(bus) == before
+        free.set()
+        await backstage.end(await backstage.flight(first["task_id"]))
+        assert [told["seq"] for told in await events_of(stream)] == [2]
+    async with asyncio.timeout(PATIENCE):
+        while await ordered(bus) == before:
+            await asyncio.sleep(0.01)
+
+
+async def test_a_gateway_that_stops_sends_first_what_it_has_to_order(
+    arena: Arena, bus: Bus, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    free = held(monkeypatch)
+
+    async def stopping() -> None:
+        free.set()
+        await settled()
+
+    monkeypatch.setattr("gateway.app.settled", stopping)
+    before = await ordered(bus)
+    async with Gateways(arena) as gateways:
+        gateway = await gateways.start()
+        async with gateway.request("POST", "/api/consulta-stream", json=CEP) as stream:
+            assert len(await events_of(stream, 1)) == 1
+    assert await ordered(bus) == before + 1
+
+
+async def ordered(bus: Bus) -> int:
+    """How many orders lie in the queue."""
+    return (await bus.depths([ORDERS]))[ORDERS]
+
+
+def held(monkeypatch: pytest.MonkeyPatch) -> asyncio.Event:
+    """Has no command reach the broker before this is set."""
+    free, command = asyncio.Event(), Bus.command
+
+    async def wait(*given: Any, **more: Any) -> None:
+        await free.wait()
+        await command(*given, **more)
+
+    monkeypatch.setattr(Bus, "command", wait)
+    return free
 
 
 async def test_a_hundred_streams_of_a_lookup_hear_the_same(
