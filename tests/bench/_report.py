@@ -16,7 +16,8 @@ HEAD: Final = ("figure", "ours", "yardstick", "ratio", "goal", "met")
 
 _ABOUT: Final = """\
 Written by `make bench`. What a figure is compared with was measured in the same run, in turn with
-it; a ratio is ours over the yardstick's."""
+it; a ratio is ours over the yardstick's. Where a goal is not met, [decision
+25](decisions/25-floors.md) says what was tried, and where the floor is."""
 _RUN: Final = """\
 `make bench` installs Celery, Taskiq, matplotlib and wrk, starts servers of its own, and writes
 this page and its plot; nothing else should run on the machine meanwhile. `.venv/bin/python -m
