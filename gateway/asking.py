@@ -53,8 +53,11 @@ async def finished(work: Coroutine[Any, Any, Worked]) -> Worked:
 
 async def settled() -> None:
     """Wait for what goes on without its client, before what it needs is closed."""
-    if _under_way:
-        await asyncio.wait(_under_way, timeout=PATIENCE_S)
+    with contextlib.suppress(TimeoutError):
+        async with asyncio.timeout(PATIENCE_S):
+            # One may lead to another.
+            while _under_way:
+                await asyncio.wait(_under_way)
 
 
 def _started(work: Coroutine[Any, Any, Worked]) -> "asyncio.Task[Worked]":
@@ -232,7 +235,7 @@ class Asking:
         # It is written down, and begun whatever becomes of this: its client need not wait for the
         # broker. One that only wants to know that it was taken on does, or there would be no end
         # to how many wait here.
-        if planned.leads:
+        if planned.leads and planned.is_new:
             self.first_event = addressed(encode(planned.first), self.task_id, 1)
         _started(self._ordered_later(planned))
 

@@ -75,13 +75,12 @@ async def ask_and_stream(request: web.Request) -> web.StreamResponse:
             if hit is not None:
                 return _whole(request, hit)
             left = asking.lifetime if asking.new else None
-            seen, first = 0, b""
+            told: list[Told] = []
             if asking.first_event:
-                _TOLD["iniciado"].inc()
-                seen, first = 1, sse.frame(sse.Head("iniciado", 1), asking.first_event)
+                told.append((sse.Head("iniciado", 1), asking.first_event))
             # A stream may last for long, and is to hold nothing that it does not need.
             del body, asking, before, hit
-            return await _stream(request, stream, seen, first, left)
+            return await _stream(request, stream, 0, told=told, left=left)
 
 
 @routes.post("/api/consultas")
@@ -223,10 +222,21 @@ async def _stream(
     stream: Stream,
     seen: int,
     first: bytes = b"",
+    *,
+    told: list[Told] | None = None,
     left: float | None = None,
 ) -> web.StreamResponse:
+    """All events after `seen`.
+
+    Args:
+        first: what goes before them.
+        told: those of them that are here already; taken out of it, to be held by nobody.
+        left: as `Relay.follow` has it.
+    """
     writer = await sse.open_stream(request, stream.task_id)
-    await writer.write(sse.retry() + first)
+    told = told or []
+    seen += len(told)
+    await _write(writer, told, sse.retry() + first)
     async for item in request.app[RELAY].follow(stream, seen, left):
         match item:
             case Signal.LEAVE:
@@ -237,30 +247,34 @@ async def _stream(
                 break
             case None:
                 await writer.write(sse.PING)
-            case told:
-                _count(told)
-                for piece in sse.joined(told):
-                    await writer.write(piece)
-                    # It may be long until the next, and this one large.
-                    del piece
-                del told
+            case fresh:
+                await _write(writer, fresh)
+                del fresh
+        # It may be long until the next.
         del item
     return await writer.end()
+
+
+async def _write(writer: sse.Writer, told: list[Told], before: bytes = b"") -> None:
+    """Events, which may be large: none is held while another is written."""
+    types = [head.tipo for head, _ in told]
+    pieces = sse.joined(told)
+    await writer.write(before + next(pieces, b""))
+    for piece in pieces:
+        await writer.write(piece)
+        del piece
+    for name in types:
+        # A service of a later version may tell of what this one knows nothing of.
+        if (counter := _TOLD.get(cast("EventType", name))) is not None:
+            counter.inc()
 
 
 async def _replay(request: web.Request, view: View, seen: int, first: bytes) -> web.StreamResponse:
     """What follows the events seen, of a hit: nobody will tell more of it."""
     told = [(sse.head_of(body), body) for body in view.events[seen:]]
-    _count(told)
     writer = await sse.open_stream(request, view.task_id)
-    frames = b"".join(sse.frame(head, body) for head, body in told)
-    await writer.write(sse.retry() + first + frames)
+    await _write(writer, told, sse.retry() + first)
     return await writer.end()
-
-
-def _count(told: Sequence[Told]) -> None:
-    for head, _ in told:
-        _TOLD[head.tipo].inc()
 
 
 def _whole(request: web.Request, hit: Hit) -> web.StreamResponse:

@@ -61,8 +61,8 @@ class Stream:
     """One client's view of one lookup, fed by the relay. Small, since there are thousands."""
 
     __slots__ = (
-        "_again", "_due", "_pending", "_relay", "_waiter", "is_listed", "is_missing", "seen",
-        "task_id", "tenant", "turn",
+        "_again", "_due", "_pending", "_relay", "_waiter", "is_listed", "is_missing", "is_over",
+        "seen", "task_id", "tenant", "turn",
     )  # fmt: skip
 
     def __init__(self, relay: "Relay", task_id: str, tenant: str, turn: int) -> None:
@@ -77,8 +77,9 @@ class Stream:
         self.is_missing = False
         # Whether this gateway stands among the listeners of the lookup.
         self.is_listed = False
-        # Events that the client has.
+        # Events that the client has, and whether the last of all is among them.
         self.seen = 0
+        self.is_over = False
 
     def __enter__(self) -> Self:
         self._relay.add(self)
@@ -95,6 +96,14 @@ class Stream:
             self._pending[-1] = item
         if self._waiter is not None and not self._waiter.done():
             self._waiter.set_result(None)
+
+    def has(self, told: list[Told]) -> int:
+        """Take note of what its client is about to have. Returns how many events that is."""
+        last = told[-1][0]
+        self.seen, self.is_over = last.seq, last.tipo in TERMINAL
+        # Of one that has ended nobody is told any more.
+        self.is_listed = self.is_listed and not self.is_over
+        return self.seen
 
     @property
     def is_quiet(self) -> bool:
@@ -260,21 +269,19 @@ class Relay:
             item = await stream.next()
         while item is not Signal.LEAVE:
             fresh = [] if isinstance(item, Signal) else _following(item, seen)
-            if isinstance(item, Signal) or _misses(item, seen + len(fresh)):
-                fresh += await self._read(stream, seen + len(fresh))
-                if not fresh:
-                    yield None
+            behind = isinstance(item, Signal) or _misses(item, seen + len(fresh))
             # What was told is not kept: a stream waits for long, and there are thousands.
             del item
             if fresh:
-                stream.seen = seen = fresh[-1][0].seq
-                last = fresh[-1][0].tipo in TERMINAL
-                # Of one that has ended nobody is told any more.
-                stream.is_listed = stream.is_listed and not last
+                seen = stream.has(fresh)
                 yield fresh
-                if last:
-                    return
+            if behind and not stream.is_over:
+                fresh = await self._read(stream, seen)
+                seen = stream.has(fresh) if fresh else seen
+                yield fresh or None
             del fresh
+            if stream.is_over:
+                return
             item = await stream.next()
         yield Signal.LEAVE
 

@@ -29,6 +29,26 @@ async def test_without_keys_a_page_of_elsewhere_is_refused(gateways: Gateways) -
         assert (await gateway.json("POST", path, Origin=page))[0] == 200, page
 
 
+@pytest.mark.parametrize(
+    ("asked", "host", "status"),
+    [
+        ("/api/circuitos", "127.0.0.1", 200),
+        ("/api/circuitos", "evil.example", 403),
+        # The name in the path is what counts (RFC 9112, section 3.2.2).
+        ("http://evil.example/api/circuitos", "127.0.0.1", 403),
+        ("http://127.0.0.1/api/circuitos", "evil.example", 200),
+    ],
+)
+async def test_without_keys_it_is_the_name_that_was_called_that_counts(
+    gateways: Gateways, asked: str, host: str, status: int
+) -> None:
+    reader, writer = await (await gateways.start()).connect()
+    writer.write(f"GET {asked} HTTP/1.1\r\nHost: {host}\r\nConnection: close\r\n\r\n".encode())
+    answer = await asyncio.wait_for(reader.read(), PATIENCE)
+    writer.close()
+    assert int(answer.split()[1]) == status
+
+
 PROXIED = (
     "Forwarded: for=203.0.113.7", "X-Forwarded-For: 203.0.113.7", "x-forwarded-proto: https",
     "X-FORWARDED-SERVER: a", "X-Forwarded: 1", "X-Real-IP: 203.0.113.7", "Via: 1.1 proxy", "via:",

@@ -2,7 +2,7 @@
 
 import asyncio
 from contextlib import AsyncExitStack
-from typing import Any
+from typing import Any, cast
 from uuid import uuid4
 
 import pytest
@@ -13,7 +13,8 @@ from gateway.streams import RELAY, Signal
 from shared.bus import Bus
 from shared.courier import News
 from shared.errors import StoreUnavailable
-from shared.lookups import Lookups
+from shared.lookups import Lookups, View
+from shared.messages import EventType
 from shared.reporter import event
 from shared.topology import STAGE_QUEUES
 from tests.arena import Arena
@@ -190,6 +191,42 @@ async def test_events_that_come_in_one_turn_are_told_once_and_in_order(
         assert [told["seq"] for told in await events_of(stream, 3)] == [2, 3, 4]
         await backstage.end(flight)
         assert [told["seq"] for told in await events_of(stream)] == [5]
+
+
+async def test_what_is_at_hand_is_told_before_the_log_is_read_for_what_is_missing(
+    gateway: Gateway, backstage: Backstage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    task_id, where = (await _asked(gateway)).values()
+    flight, free, view = await backstage.flight(task_id), asyncio.Event(), Lookups.view
+
+    async def slow(*given: Any) -> View | None:
+        await free.wait()
+        return await view(*given)
+
+    async with gateway.request("GET", where) as stream:
+        assert len(await events_of(stream, 1)) == 1
+        record = backstage.lookups.record
+        stages = [await record(flight, name, event("endereco", {}, "ok")) for name in ("a", "b")]
+        end = await record(flight, "end", event("completo", {}))
+        monkeypatch.setattr(Lookups, "view", slow)
+        for told in (stages[0], end):
+            gateway.app[RELAY]._on_news(News([task_id], told.seq, "endereco", told.event))
+        assert [told["seq"] for told in await events_of(stream, 1)] == [2]
+        free.set()
+        assert [told["seq"] for told in await events_of(stream)] == [3, 4]
+
+
+async def test_a_type_of_a_later_version_stops_no_stream(
+    gateway: Gateway, backstage: Backstage
+) -> None:
+    task_id, where = (await _asked(gateway)).values()
+    flight = await backstage.flight(task_id)
+    later = event(cast("EventType", "novidade"), {})
+    async with gateway.request("GET", where) as stream:
+        await backstage.tell(flight, "later", later)
+        await backstage.end(flight)
+        told = await events_of(stream)
+        assert [each["tipo"] for each in told] == ["iniciado", "novidade", "completo"]
 
 
 async def test_a_client_hears_of_its_lookup_before_the_broker_has_its_orders(
