@@ -29,7 +29,7 @@ chaos: $(VENV)/.dev private-servers ## every fault in turn, three times, under u
 	CHAOS_LOOKUPS=$(or $(CHAOS_LOOKUPS),2000) CHAOS_ROUNDS=$(or $(CHAOS_ROUNDS),3) \
 		$(BIN)/python -m pytest tests/chaos
 
-# A whole run takes about an hour. BENCH_QUICK=1 makes it a few minutes, whose figures mean nothing.
+# A whole run takes about forty minutes. BENCH_QUICK=1 makes it a few minutes, whose figures mean nothing.
 bench: $(VENV)/.bench private-servers wrk ## the benchmarks, each a ratio against a yardstick of the same run
 	@$(BIN)/python -m tests.bench
 
