@@ -13,7 +13,7 @@ from gateway.streams import RELAY, Signal
 from shared.bus import Bus
 from shared.courier import News
 from shared.errors import StoreUnavailable
-from shared.lookups import Lookups, View
+from shared.lookups import Lookups, Recorded, View
 from shared.messages import EventType
 from shared.reporter import event
 from shared.topology import STAGE_QUEUES
@@ -161,10 +161,7 @@ async def test_events_that_come_twice_or_out_of_order_are_told_once_and_in_order
     flight = await backstage.flight(task_id)
     async with gateway.request("GET", where) as stream:
         assert len(await events_of(stream, 1)) == 1
-        record = backstage.lookups.record
-        stages = [
-            await record(flight, name, event("endereco", {}, "ok")) for name in ("a", "b", "c")
-        ]
+        stages = await written(backstage, flight, "a", "b", "c")
         for place in (2, 0, 0, 1, 2):
             await backstage.reporter.tell(stages[place])
         await backstage.reporter.retell(flight)
@@ -180,11 +177,7 @@ async def test_events_that_come_in_one_turn_are_told_once_and_in_order(
     flight = await backstage.flight(task_id)
     async with gateway.request("GET", where) as stream:
         assert len(await events_of(stream, 1)) == 1
-        record = backstage.lookups.record
-        stages = [
-            await record(flight, name, event("endereco", {"x": "x" * 9000}, "ok"))
-            for name in ("a", "b", "c")
-        ]
+        stages = await written(backstage, flight, "a", "b", "c")
         for place in map(int, places):
             seq, body = stages[place].seq, stages[place].event
             gateway.app[RELAY]._on_news(News([task_id], seq, "endereco", body))
@@ -205,11 +198,10 @@ async def test_what_is_at_hand_is_told_before_the_log_is_read_for_what_is_missin
 
     async with gateway.request("GET", where) as stream:
         assert len(await events_of(stream, 1)) == 1
-        record = backstage.lookups.record
-        stages = [await record(flight, name, event("endereco", {}, "ok")) for name in ("a", "b")]
-        end = await record(flight, "end", event("completo", {}))
+        [first, _] = await written(backstage, flight, "a", "b")
+        end = await backstage.lookups.record(flight, "end", event("completo", {}))
         monkeypatch.setattr(Lookups, "view", slow)
-        for told in (stages[0], end):
+        for told in (first, end):
             gateway.app[RELAY]._on_news(News([task_id], told.seq, "endereco", told.event))
         assert [told["seq"] for told in await events_of(stream, 1)] == [2]
         free.set()
@@ -262,6 +254,12 @@ async def test_a_gateway_that_stops_sends_first_what_it_has_to_order(
         async with gateway.request("POST", "/api/consulta-stream", json=CEP) as stream:
             assert len(await events_of(stream, 1)) == 1
     assert await ordered(bus) == before + 1
+
+
+async def written(backstage: Backstage, flight: str, *steps: str) -> list[Recorded]:
+    """Events of these steps in the flight's log, which nobody has been told of. Each is large."""
+    told = event("endereco", {"x": "x" * 9000}, "ok")
+    return [await backstage.lookups.record(flight, step, told) for step in steps]
 
 
 async def ordered(bus: Bus) -> int:
