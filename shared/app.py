@@ -13,6 +13,7 @@ import sys
 from collections.abc import AsyncIterator, Callable
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, Final
 
 import uvloop
@@ -82,7 +83,9 @@ def base(settings: Service, name: str, *, writes: bool = True, **options: Any) -
             supervisor.keep("sweeper", sweeper.end)
             supervisor.keep("starter", sweeper.begin)
             supervisor.keep("teller", sweeper.tell)
-            supervisor.keep("reachable", lambda: watch(_servers(settings, bus, store, workers)))
+            for variable, trouble in _servers(settings, bus, store, workers).items():
+                # One each: what is gathered, and cancelled, ends with the first of it to end.
+                supervisor.keep(f"reachable {variable}", partial(watch, variable, trouble))
             yield
 
     app.cleanup_ctx.append(servers)

@@ -237,12 +237,12 @@ class Cache:
     async def statistics(self) -> dict[str, int]:
         """`total_keys` of this version, `hits` and `misses` so far, `memory_used` in bytes."""
         total, hits, misses = await self._store.run("cache_statistics", [VERSION, _COUNTERS])
-        memory = await self._store.redis.info("memory")
+        memory = await self._store.do("INFO", "memory")
         return {
             "total_keys": int(total),
             "hits": int(hits),
             "misses": int(misses),
-            "memory_used": int(memory["used_memory"]),
+            "memory_used": int(memory.split(b"used_memory:", 1)[1].split(b"\r", 1)[0]),
         }
 
 

@@ -6,7 +6,7 @@ of connections and of retries. A process that starts beside its servers says not
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable
 from typing import Final
 
 from redis.asyncio import Redis
@@ -27,16 +27,12 @@ PING_S: Final = 2.0
 Trouble = Callable[[], Awaitable[str]]
 
 
-async def watch(servers: Mapping[str, Trouble]) -> None:
-    """Look after the servers, and tell, until cancelled.
+async def watch(variable: str, trouble: Trouble) -> None:
+    """Look after a server, and tell, until cancelled.
 
     Args:
-        servers: by the variable that names each.
+        variable: the setting that names it.
     """
-    await asyncio.gather(*(_watch(variable, trouble) for variable, trouble in servers.items()))
-
-
-async def _watch(variable: str, trouble: Trouble) -> None:
     clock = asyncio.get_running_loop().time
     before, told, since = "", False, clock()
     while True:

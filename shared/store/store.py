@@ -27,7 +27,6 @@ SCRIPTS: Final = Path(__file__).parent / "lua"
 # What several scripts do stands in `parts/`; a script's line `-- parts: …` has them put before it.
 _PARTS: Final = re.compile(r"^-- parts: (.+)$", re.MULTILINE)
 TIMEOUT: Final = 5.0
-SLOW_CONNECTIONS: Final = 8
 # An error's code is its first word: with these our own command is at fault. All others are the
 # server's trouble, which passes: full (OOM, MISCONF), read-only, stuck in a script (BUSY), loading,
 # without its primary or its replicas, …
@@ -68,8 +67,8 @@ def _code(error: ResponseError) -> str:
 class Store:
     """One Redis: a connection for what is asked all the time, and the scripts of `lua/`.
 
-    `redis` is redis-py's own client, with connections of its own, for what takes its time: walks
-    over many keys, `INFO`.
+    `redis` is redis-py's own client, with a connection of its own: for whoever asks what is wrong
+    with Redis, in a time of his own.
     """
 
     def __init__(self, url: str) -> None:
@@ -79,10 +78,8 @@ class Store:
             "retry": Retry(NoBackoff(), 0),
             "health_check_interval": 0,
         }
-        slow = BlockingConnectionPool.from_url(
-            url, max_connections=SLOW_CONNECTIONS, timeout=TIMEOUT, **options
-        )
-        self.redis: Redis = Redis(connection_pool=slow)
+        beside = BlockingConnectionPool.from_url(url, max_connections=8, timeout=TIMEOUT, **options)
+        self.redis: Redis = Redis(connection_pool=beside)
         made = ConnectionPool.from_url(url, protocol=3, **options)
         self._pipeline = Pipeline(made.make_connection, TIMEOUT)
         self._scripts: dict[str, tuple[str, str]] = {}

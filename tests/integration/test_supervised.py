@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncIterator
+from contextlib import suppress
 from typing import Any
 
 import pytest
@@ -84,6 +85,42 @@ async def test_a_ticker_that_fails_once_comes_back_and_ready_says_no_in_between(
         assert 'consulta_task_up{task="example"} 1.0' in metrics
         assert 'consulta_task_restarts_total{task="example"} 1.0' in metrics
     await runner.cleanup()
+
+
+async def test_nobody_asks_a_server_for_its_health_after_the_service_has_ended(
+    arena: Arena, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked, asking = asyncio.Event(), 0
+
+    async def trouble() -> str:
+        nonlocal asking
+        asking += 1
+        asked.set()
+        try:
+            # It loses its first cancellation, as what waits in `asyncio.wait_for` may.
+            with suppress(asyncio.CancelledError):
+                await asyncio.Event().wait()
+            await asyncio.Event().wait()
+        finally:
+            asking -= 1
+        return ""
+
+    monkeypatch.setattr("shared.tasks.AGAIN_S", 0.05)
+    monkeypatch.setattr("shared.service.reachable.TICK_S", 0.01)
+    monkeypatch.setattr("shared.app.of_redis", lambda *_: trouble)
+    left = []
+    close = Store.__aexit__
+
+    async def closing(store: Store, *error: object) -> None:
+        left.append(asking)
+        await close(store, *error)
+
+    monkeypatch.setattr(Store, "__aexit__", closing)
+    runner = runner_of(base(load(Service, _env(arena)), "example"))
+    await runner.setup()
+    await asyncio.wait_for(asked.wait(), 20)
+    await runner.cleanup()
+    assert left == [0]
 
 
 def _gateway(arena: Arena, keyring: Keyring) -> web.Application:

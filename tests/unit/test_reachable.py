@@ -104,7 +104,7 @@ def _told(
         return [text for since, text in troubles if since <= now()][-1]
 
     async def main() -> list[tuple[float, str]]:
-        watching = asyncio.create_task(watch({"AMQP_URL": trouble}))
+        watching = asyncio.create_task(watch("AMQP_URL", trouble))
         lines = []
         while now() < seconds:
             await asyncio.sleep(0.5)
