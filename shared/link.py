@@ -10,11 +10,12 @@ import asyncio
 import logging
 import random
 from collections.abc import Awaitable, Callable
-from typing import Any, Final
+from typing import Any, Final, cast
 
 import aio_pika
 from aio_pika.abc import AbstractChannel, AbstractConnection, AbstractIncomingMessage
 from aio_pika.exceptions import ChannelInvalidStateError
+from aiormq import Channel as Underlay
 from aiormq.exceptions import AMQPChannelError, ChannelAccessRefused
 from pamqp.commands import Basic
 
@@ -27,6 +28,8 @@ log = logging.getLogger(__name__)
 HEARTBEAT: Final = 15
 LONGEST_PAUSE: Final = 2.0
 SETTLE_TIMEOUT: Final = 10.0
+# Messages of a channel that may wait for their confirm, and lie in memory if the broker is stuck.
+UNCONFIRMED: Final = 1000
 
 Setup = Callable[[AbstractChannel], Awaitable[None]]
 
@@ -245,11 +248,21 @@ async def publish(
     """Publish a message, and wait for its confirm where the channel knows confirms.
 
     By aiormq itself, without what aio-pika makes of each message around it. It waits until the
-    message has gone to the socket, so that a broker that takes nothing more fills no memory here.
+    message has gone to the socket where nothing else bounds what a broker that takes nothing more
+    leaves in memory here: where there is no confirm, and beyond so many that are not confirmed.
+    Otherwise it does not, since a channel's publishers would do so one by one, a few turns of the
+    loop each, and turns are long when there is much to do.
     """
-    underlay = await channel.get_underlay_channel()
+    # Its abstract class knows less than it does.
+    underlay = cast(Underlay, await channel.get_underlay_channel())
+    bounded = underlay.publisher_confirms and len(underlay.confirmations) < UNCONFIRMED
     await underlay.basic_publish(
-        body, exchange=exchange, routing_key=key, properties=properties, mandatory=mandatory
+        body,
+        exchange=exchange,
+        routing_key=key,
+        properties=properties,
+        mandatory=mandatory,
+        wait=not bounded,
     )
 
 

@@ -68,6 +68,27 @@ async def test_a_message_reaches_its_handler_with_its_priority(
     assert hearer.heard[0][1].priority == 7
 
 
+async def test_no_message_waits_for_the_one_before_it_to_be_drained_unless_there_are_too_many(
+    bus: Bus, channel: AbstractChannel, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    hearer = Hearer()
+    Consumer(bus, NOTES, hearer)
+    await bus.command(NOTES, Note("first"))
+    await hearer.until(1)
+
+    async def never(_: asyncio.StreamWriter) -> None:
+        await asyncio.Event().wait()
+
+    with monkeypatch.context() as patch:
+        patch.setattr(asyncio.StreamWriter, "drain", never)
+        sent = [bus.command(NOTES, Note(str(number))) for number in range(50)]
+        await asyncio.wait_for(asyncio.gather(*sent), PATIENCE)
+        # Had the broker confirmed none, these would be held back.
+        patch.setattr("shared.link.UNCONFIRMED", 0)
+        with pytest.raises(BusUnavailable):
+            await bus.command(NOTES, Note("one more"), timeout=0.6)
+
+
 async def test_a_message_no_queue_takes_is_an_error(bus: Bus) -> None:
     with pytest.raises(BusUnavailable):
         await bus.publish("lookups", "no.such.queue", b"{}")
