@@ -11,7 +11,7 @@ from functools import wraps
 from pathlib import Path
 from typing import Any, Final, ParamSpec, TypeVar
 
-from redis.asyncio import BlockingConnectionPool, ConnectionPool, Redis
+from redis.asyncio import ConnectionPool, Redis
 from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
 from redis.exceptions import DataError, NoScriptError, RedisError, ResponseError
@@ -67,8 +67,8 @@ def _code(error: ResponseError) -> str:
 class Store:
     """One Redis: a connection for what is asked all the time, and the scripts of `lua/`.
 
-    `redis` is redis-py's own client, with a connection of its own: for whoever asks what is wrong
-    with Redis, in a time of his own.
+    `redis` is redis-py's own client, beside that connection: for whoever asks what is wrong with
+    Redis, in a time of his own.
     """
 
     def __init__(self, url: str) -> None:
@@ -78,8 +78,7 @@ class Store:
             "retry": Retry(NoBackoff(), 0),
             "health_check_interval": 0,
         }
-        beside = BlockingConnectionPool.from_url(url, max_connections=8, timeout=TIMEOUT, **options)
-        self.redis: Redis = Redis(connection_pool=beside)
+        self.redis: Redis = Redis.from_url(url, **options)
         made = ConnectionPool.from_url(url, protocol=3, **options)
         self._pipeline = Pipeline(made.make_connection, TIMEOUT)
         self._scripts: dict[str, tuple[str, str]] = {}
@@ -90,7 +89,6 @@ class Store:
     async def __aexit__(self, *_: object) -> None:
         await self._pipeline.close()
         await self.redis.aclose()
-        await self.redis.connection_pool.disconnect()
 
     def watch(self, watcher: Watcher) -> None:
         """Have somebody hear of the connection, and of what Redis says on it unasked."""
