@@ -17,7 +17,7 @@ from gateway.sse import Head, frame
 from shared.cache import Entries
 from shared.identifiers import Kind
 from shared.messages import STAGES, Event, Stage, addressed, encode, unix
-from shared.results import analysis_field, started
+from shared.results import started
 
 # The `dados` of `completo` as JSON; or all events as SSE frames.
 Form = Literal["result", "frames"]
@@ -60,8 +60,11 @@ def written(form: Form, events: Sequence[Event], task_id: str, first: int = 1) -
 
 
 def identity(stages: Sequence[Stage], entries: Entries) -> list[str]:
-    """What tells this cached answer from any other there was or will be."""
-    named = [entries[name] for name in (*stages, analysis_field(stages))]
+    """What tells this cached answer from any other there was or will be.
+
+    The analysis follows from the rest: whoever is answered on the bus has it made again.
+    """
+    named = [entries[name] for name in stages]
     return [text for entry in named for text in (entry.fetched, entry.source, entry.outcome)]
 
 

@@ -11,6 +11,8 @@ import pytest_asyncio
 from gateway.hits.hits import HITS
 from shared.app import CACHE, STORE
 from shared.errors import StoreRefused
+from shared.messages import now
+from shared.results import analysis_field
 from shared.store import Store
 from tests.gateway.cached import cep, fill
 from tests.gateway.gateways import PATIENCE, Gateway, Gateways, events_of
@@ -130,6 +132,23 @@ async def test_it_is_gone_with_the_answer(pair: list[Gateway], store: Store, how
     # The same data again is the same answer.
     if how == "replaced":
         await fill(store, pair[0], body, 1)
+
+
+async def test_it_stays_though_the_same_is_analysed_again(
+    pair: list[Gateway], store: Store
+) -> None:
+    """As it is for whoever asks on the bus for what is cached."""
+    body, digest = cep(8), pair[0].app[CACHE].digest("cep", cep(8)["identificador"])
+    await fill(store, pair[0], body, 1)
+    task_id = (await hit(pair[0], body))["task_id"]
+    await noted(store, task_id)
+    field = analysis_field(["endereco"])
+    entry = (await pair[0].app[CACHE].read("cep", digest))[field]
+    entry.fetched = now()
+    await pair[0].app[CACHE].write("cep", digest, {field: entry})
+    for one in pair:
+        assert (await one.json("GET", f"{ONE}/{task_id}"))[0] == 200
+        assert (await hit(one, body))["task_id"] == task_id
 
 
 async def test_what_is_written_of_it_is_little_once_and_not_for_long(
