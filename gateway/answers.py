@@ -55,8 +55,12 @@ class Whole(web.StreamResponse):
         return True
 
     async def prepare(self, request: BaseRequest) -> AbstractStreamWriter:
-        await request.writer.write(self._whole)
-        return request.writer
+        writer = request.writer
+        await writer.write(self._whole)
+        if request.protocol.writing_paused:
+            # Each request has a writer of its own, so none of them sees what has piled up of all.
+            await sse.taken(request, writer.drain())
+        return writer
 
     async def write_eof(self, data: bytes = b"") -> None:
         """It has been written."""

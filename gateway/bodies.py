@@ -45,11 +45,11 @@ async def read(request: web.Request) -> bytes:
     """The body of a request that says it is JSON.
 
     Raises:
-        Problem: 415 another content type, 408 too slow. (413 is aiohttp's.)
+        Problem: 415 another content type, 408 too slow, 400 cannot be unpacked. (413 is aiohttp's.)
     """
     if request.content_type != "application/json":
         raise Problem(415, "envie Content-Type: application/json")
-    return _at_hand(request) or await in_time(request.read())
+    return _at_hand(request) or await in_time(unpacked(request.read()))
 
 
 def decoded(body: bytes) -> Any:
@@ -72,6 +72,19 @@ def _at_hand(request: web.Request) -> bytes:
     if len(body) > MAX_BODY:
         raise web.HTTPRequestEntityTooLarge(max_size=MAX_BODY, actual_size=len(body))
     return body
+
+
+async def unpacked(read: Awaitable[Read]) -> Read:
+    """What is read of a body that is what its headers say.
+
+    Raises:
+        Problem: 400; the connection is of no further use.
+    """
+    try:
+        return await read
+    except web.RequestPayloadError:
+        detail = "o corpo não é o que dizem os cabeçalhos; confira Content-Encoding e o tamanho"
+        raise Problem(400, detail, headers={"Connection": "close"}) from None
 
 
 async def in_time(read: Awaitable[Read], seconds: float | None = None) -> Read:

@@ -18,9 +18,9 @@ from aiohttp import web
 from gateway import examples
 from gateway.access import CALLER
 from gateway.asking import Asking, submit
-from gateway.bodies import in_time, lookup_from
+from gateway.bodies import in_time, lookup_from, unpacked
 from gateway.operation import JSON, NDJSON, Answer, operation
-from gateway.problems import Problem
+from gateway.problems import Problem, away
 from gateway.sse import Writer
 from gateway.streaming.lines import lines_of
 from gateway.streaming.lists import Items, items_of
@@ -65,7 +65,7 @@ async def bulk(request: web.Request) -> web.StreamResponse:
     if request.content_type != JSON:
         raise Problem(415, f"envie Content-Type: {JSON} ou {NDJSON}")
     with request.app[ROOM].taken(request[CALLER].tenant, _size(request)):
-        items = await in_time(_list(request), LIST_S)
+        items = await in_time(unpacked(_list(request)), LIST_S)
         return await _answer(request, items, JSON, b"[", b",", b"", b"]")
 
 
@@ -135,8 +135,8 @@ async def _one(request: web.Request, index: int, asked: Lookup | InvalidInput) -
         return BulkItem(index=index, http=problem.status, detail=problem.detail)
     except InvalidInput as error:
         return BulkItem(index=index, http=422, field_=error.field, detail=error.message)
-    except Unavailable:
-        return BulkItem(index=index, http=503, detail="a fila não responde; tente de novo")
+    except Unavailable as error:
+        return BulkItem(index=index, http=503, detail=away(error))
     return BulkItem(index=index, http=status, **msgspec.structs.asdict(answer))
 
 

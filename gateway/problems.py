@@ -11,7 +11,7 @@ from aiohttp import web
 from aiohttp.typedefs import Handler
 from msgspec import json
 
-from shared.errors import BusUnavailable, InvalidInput, StoreUnavailable
+from shared.errors import InvalidInput, StoreUnavailable, Unavailable
 
 log = logging.getLogger(__name__)
 
@@ -99,10 +99,8 @@ def _problem(request: web.Request, error: Exception) -> web.Response:
             return answer(422, error.message, field=error.field)
         case TooManyStreams():
             return answer(429, "há fluxos abertos demais; feche algum ou espere", headers=retry)
-        case StoreUnavailable():
-            return answer(503, "o armazenamento não responde; tente de novo", headers=retry)
-        case BusUnavailable():
-            return answer(503, "a fila não responde; tente de novo", headers=retry)
+        case Unavailable():
+            return answer(503, away(error), headers=retry)
         case web.HTTPException():
             if error.status < 400:
                 raise error
@@ -112,6 +110,12 @@ def _problem(request: web.Request, error: Exception) -> web.Response:
         case _:
             log.error("a request failed", extra={"route": _route(request)}, exc_info=error)
             return answer(500, "erro nosso, já registrado; tente de novo")
+
+
+def away(error: Unavailable) -> str:
+    """Which of our servers does not answer."""
+    which = "o armazenamento" if isinstance(error, StoreUnavailable) else "a fila"
+    return f"{which} não responde; tente de novo"
 
 
 def _route(request: web.Request) -> str:

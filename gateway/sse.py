@@ -2,11 +2,12 @@
 
 import asyncio
 import random
-from collections.abc import Iterator
+from collections.abc import Awaitable, Iterator
 from socket import AF_UNIX, IPPROTO_TCP, SO_SNDBUF, SOL_SOCKET, TCP_USER_TIMEOUT
 from typing import Final
 
 from aiohttp import web
+from aiohttp.web_request import BaseRequest
 from msgspec import Struct, json
 
 TYPE: Final = "text/event-stream"
@@ -88,18 +89,27 @@ class Writer:
             # and this is too little for the transport to say that it is full.
             await self._response.write(data)
             return
-        try:
-            async with asyncio.timeout(self._patience or WRITE_TIMEOUT_S):
-                await self._response.write(data)
-        except TimeoutError:
-            if self._request.transport is not None:
-                self._request.transport.abort()
-            raise ConnectionResetError("the client does not read") from None
+        await taken(self._request, self._response.write(data), self._patience)
 
     async def end(self) -> web.StreamResponse:
         """The regular end of the stream."""
         await self._response.write_eof()
         return self._response
+
+
+async def taken(request: BaseRequest, sending: Awaitable[None], patience: float = 0) -> None:
+    """Wait for what is being sent, or cut off a client that takes nothing for so long.
+
+    Raises:
+        ConnectionResetError: it has gone, or was cut off.
+    """
+    try:
+        async with asyncio.timeout(patience or WRITE_TIMEOUT_S):
+            await sending
+    except TimeoutError:
+        if request.transport is not None:
+            request.transport.abort()
+        raise ConnectionResetError("the client does not read") from None
 
 
 async def open_stream(request: web.Request, task_id: str) -> Writer:

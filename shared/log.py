@@ -9,6 +9,7 @@ from datetime import UTC, datetime
 from typing import Final
 
 from aiohttp.http import HttpProcessingError
+from aiohttp.web_protocol import RequestPayloadError
 from msgspec import json
 
 _PLAIN: Final = frozenset(vars(logging.makeLogRecord({}))) | {"message", "asctime", "taskName"}
@@ -49,7 +50,7 @@ def configure(service: str, level: str) -> None:
 def _without_request(record: logging.LogRecord) -> bool:
     """What is no HTTP is repeated in its error, and may hold a key or an identifier."""
     error = record.exc_info[1] if record.exc_info else None
-    if isinstance(error, HttpProcessingError):
+    if isinstance(error, HttpProcessingError | RequestPayloadError):
         record.exc_info, record.levelno, record.levelname = None, logging.INFO, "INFO"
         record.msg, record.args = "not HTTP: %s", (type(error).__name__,)
     return True

@@ -1,6 +1,7 @@
 """Clients that vanish, that never read, and that never finish what they began to say."""
 
 import asyncio
+import logging
 import socket
 import zlib
 from collections.abc import Callable
@@ -14,10 +15,13 @@ from aiohttp import web
 from gateway import sse
 from gateway.streams import RELAY
 from shared.app import BUS, LOOKUPS
+from shared.log import _without_request
 from shared.lookups import Plan
 from shared.reporter import event
+from shared.store import Store
 from shared.topology import Queue
 from tests.gateway.backstage import Backstage
+from tests.gateway.cached import cep, fill
 from tests.gateway.gateways import CEP, PATIENCE, Gateway, Gateways, events_of
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
@@ -131,14 +135,36 @@ async def test_clients_that_never_read_are_cut_off_and_slow_nobody(
 
 async def _deaf(gateway: Gateway, path: str) -> socket.socket:
     """A client that asks for a stream and reads nothing of it."""
+    connection = await _connected(gateway)
+    asked = f"GET {path} HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n".encode()
+    await asyncio.get_running_loop().sock_sendall(connection, asked)
+    return connection
+
+
+async def _connected(gateway: Gateway) -> socket.socket:
+    """A connection for whose client the kernel keeps next to nothing."""
     host, _, port = gateway.url.removeprefix("http://").partition(":")
     connection = socket.socket()
     connection.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
     connection.setblocking(False)
-    loop = asyncio.get_running_loop()
-    await loop.sock_connect(connection, (host, int(port)))
-    await loop.sock_sendall(connection, f"GET {path} HTTP/1.1\r\nHost: {host}\r\n\r\n".encode())
+    await asyncio.get_running_loop().sock_connect(connection, (host, int(port)))
     return connection
+
+
+async def test_a_client_that_asks_on_and_on_and_reads_no_hit_is_cut_off(
+    gateways: Gateways, store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sse, "WRITE_TIMEOUT_S", 0.5)
+    gateway = await gateways.start()
+    await fill(store, gateway, cep(1), 1)
+    body = msgspec.json.encode(cep(1))
+    length = b"Content-Length: %d\r\n\r\n" % len(body)
+    asked = b"POST /api/consulta-stream HTTP/1.1\r\n" + HEAD + length + body
+    with await _connected(gateway) as connection:
+        # Far more than any buffer on the way takes.
+        sending = asyncio.get_running_loop().sock_sendall(connection, asked * 100_000)
+        with pytest.raises(ConnectionError):
+            await asyncio.wait_for(sending, PATIENCE)
 
 
 async def test_the_kernel_gives_up_a_peer_that_vanished_without_a_word(
@@ -238,6 +264,23 @@ async def test_a_line_that_never_ends_ends_the_list(gateways: Gateways, hurried:
     told = [msgspec.json.decode(each) for each in answer.splitlines() if each.startswith(b"{")]
     assert [each["http"] for each in told] == [202, 202, 422]
     writer.close()
+
+
+@pytest.mark.parametrize("packed", ["gzip", "deflate"])
+@pytest.mark.parametrize(
+    "path",
+    ["/api/consulta-stream", "/api/consultas", "/api/consultas/lote", "/api/cache/invalidar"],
+)
+async def test_a_body_that_is_not_packed_as_it_says_is_answered_400(
+    gateway: Gateway, path: str, packed: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.handler.addFilter(_without_request)
+    headers = {"Content-Type": "application/json", "Content-Encoding": packed}
+    async with gateway.request("POST", path, data=BODY, headers=headers) as answer:
+        problem = await answer.json(content_type="application/problem+json")
+    assert (answer.status, answer.headers["Connection"]) == (400, "close")
+    assert "Content-Encoding" in problem["detail"]
+    assert [record for record in caplog.records if record.levelno >= logging.WARNING] == []
 
 
 async def test_a_body_that_cannot_be_unpacked_ends_its_answer(gateway: Gateway) -> None:
