@@ -9,7 +9,7 @@ position in the log is its `seq` for every one of them.
     consulta:flight:{id}            hash: wanted, left, ordered, claim:, by:, tried:, seq:<step> …
     consulta:flight:{id}:log        list of events, without task_id and seq
     consulta:flight:{id}:askers     hash: task -> origin, and the gateways that listen for it
-    consulta:inflight:{subject}     the flight under way for a subject
+    consulta:inflight:{digest}      hash: <version>:<what is asked> -> the flight under way for it
     consulta:once:{name}            what an Idempotency-Key stands for: task, print of its request
     consulta:waiting:{queue}        zset: flights waiting to be taken, by time of arrival
     consulta:deadlines              zset: tasks that were accepted and have not ended, by deadline
@@ -33,7 +33,17 @@ from uuid import uuid4
 
 from shared.domain.answers import Status
 from shared.identifiers import Kind
-from shared.messages import STAGES, TERMINAL, Event, Requested, Stage, addressed, decode, encode
+from shared.messages import (
+    STAGES,
+    TERMINAL,
+    Event,
+    Requested,
+    Stage,
+    addressed,
+    decode,
+    decode_event,
+    encode,
+)
 from shared.store import Store, record
 from shared.store.record import Kept, Place, Record, Step, packed
 
@@ -194,7 +204,7 @@ class Lookups:
         pairs = [part for pair in about.items() for part in pair]
         new, deadline = await self._store.run(
             "accept",
-            [_lookup(task), _DEADLINES],
+            [lookup_key(task), _DEADLINES],
             self._clock(),
             task,
             round(seconds * 1000),
@@ -216,7 +226,7 @@ class Lookups:
         wanted = ",".join(event.type for event in events if event.type in STAGES)
         kept = await self._store.run(
             "keep",
-            [_lookup(task), flight_key(flight), _DEADLINES],
+            [lookup_key(task), flight_key(flight), _DEADLINES],
             task,
             flight,
             origin,
@@ -243,12 +253,12 @@ class Lookups:
         Args:
             ended: even where there is such a lookup, which somebody may have been promised.
         """
-        keys = [_once(name), _lookup(task)]
+        keys = [_once(name), lookup_key(task)]
         await self._store.run("not_once", keys, task, int(ended))
 
     async def forget_once(self, task: str) -> None:
         """Let the Idempotency-Key of a lookup that has ended begin another."""
-        name = await self._store.do("HGET", _lookup(task), "once")
+        name = await self._store.do("HGET", lookup_key(task), "once")
         if name is not None:
             await self.not_once(name.decode(), task, ended=True)
 
@@ -258,13 +268,13 @@ class Lookups:
         Returns False if the lookup is there.
         """
         pairs = [part for pair in about.items() for part in pair]
-        return bool(await self._store.run("lose", [_lookup(task)], self._keep_s, *pairs))
+        return bool(await self._store.run("lose", [lookup_key(task)], self._keep_s, *pairs))
 
     async def plan(
         self,
         request: Requested,
         digest: str,
-        subject: str,
+        asks: str,
         wanted: list[Stage],
         started: Event,
         *,
@@ -272,12 +282,13 @@ class Lookups:
         orders: Sequence[Place] = (),
         accepted: Mapping[str, str] | None = None,
     ) -> Plan:
-        """Put a lookup aboard a flight: the one of `subject` under way, or a new one.
+        """Put a lookup aboard a flight: the one under way for the same, or a new one.
 
         Its deadline is the one it was accepted with, else what the message says, else as long
         from now as it asks for.
 
         Args:
+            asks: what is asked about the subject; whoever asks the same may share a flight.
             flight: what a new one is called.
             orders: the places in line of what a new one begins with.
             accepted: what is to be known of a lookup that is accepted by this. It is sent again in
@@ -291,6 +302,7 @@ class Lookups:
             tenant=request.tenant or "",
             kind=request.kind,
             digest=digest,
+            asks=asks,
             wanted=",".join(wanted),
             left=len(wanted),
             started=encode(started).decode(),
@@ -307,7 +319,7 @@ class Lookups:
             created = {"created": str(time.time()), **accepted}
             plan.accepted = [part for pair in created.items() for part in pair]
             plan.request, plan.patience = encode(request).decode(), SENDING_S
-        keys = [_lookup(request.task_id), f"consulta:inflight:{subject}"]
+        keys = [lookup_key(request.task_id), f"consulta:inflight:{digest}"]
         (
             verdict,
             flight_,
@@ -337,7 +349,7 @@ class Lookups:
 
     async def sent(self, task: str, flight: str) -> None:
         """The orders of a flight that this lookup began, or ordered anew, are on the bus."""
-        await self._store.run("sent", [_lookup(task), flight_key(flight), _SCHEDULED], task)
+        await self._store.run("sent", [lookup_key(task), flight_key(flight), _SCHEDULED], task)
 
     async def claim(
         self, flight: str, step: str, order: str, queue: str, instance: str = ""
@@ -408,11 +420,21 @@ class Lookups:
             flight=flight, steps=steps, lifetime=self._keep_s, now=self._clock(), kept=list(kept)
         )
 
-    async def leave(self, task: str) -> tuple[Literal["unknown", "ended", "alone", "again"], str]:
-        """Give an asker its flight for itself, so that it can end without the others."""
-        arguments = (self._clock(), task, uuid4().hex, self._keep_s)
-        verdict, flight = await self._store.run("leave", [_lookup(task), _DEADLINES], *arguments)
-        return verdict.decode(), flight.decode()
+    async def leave(
+        self, task: str, last: Event | None = None
+    ) -> tuple[Literal["unknown", "ended", "alone", "again"], str, Event | None]:
+        """Give an asker its flight for itself, so that it can end without the others.
+
+        Args:
+            last: what it is to end with. Should whoever asks not write it, whoever sweeps does.
+
+        Returns with the verdict the flight, and what it is to end with: what was said first.
+        """
+        told = "" if last is None else encode(last)
+        arguments = (self._clock(), task, uuid4().hex, self._keep_s, told)
+        keys = [lookup_key(task), _DEADLINES]
+        verdict, flight, found = await self._store.run("leave", keys, *arguments)
+        return verdict.decode(), flight.decode(), decode_event(found) if found else None
 
     async def settled(self, task: str) -> None:
         """The end of a lookup that was taken out of its flight has been told."""
@@ -425,7 +447,7 @@ class Lookups:
             listener: a gateway that has a client for it from now on, and is told its news.
         """
         lookup, flight, log, left = await self._store.run(
-            "view", [_lookup(task)], self._clock(), seen, listener
+            "view", [lookup_key(task)], self._clock(), seen, listener
         )
         if not lookup:
             return None
@@ -434,7 +456,7 @@ class Lookups:
 
     async def unlisten(self, task: str, listener: str) -> None:
         """A gateway has no client for a lookup any more."""
-        await self._store.run("unlisten", [_lookup(task)], listener)
+        await self._store.run("unlisten", [lookup_key(task)], listener)
 
     async def behind(self, seen: Mapping[str, int]) -> list[str]:
         """Which of these lookups have more to tell than so many events, or are over."""
@@ -466,7 +488,7 @@ class Lookups:
 
     async def schedule(self, request: Requested, start: float) -> None:
         """Note that a lookup waits for its time (Unix seconds), and what it asks for."""
-        keys = [_lookup(request.task_id), _SCHEDULED]
+        keys = [lookup_key(request.task_id), _SCHEDULED]
         await self._store.run("schedule", keys, request.task_id, start, encode(request))
 
     async def put_off(self, task: str) -> Requested | None:
@@ -474,7 +496,7 @@ class Lookups:
 
         With its deadline, so that it ends when it should, however late it is read.
         """
-        found = await self._store.run("waits", [_lookup(task), _SCHEDULED], task)
+        found = await self._store.run("waits", [lookup_key(task), _SCHEDULED], task)
         if found is None:
             return None
         request, deadline = decode(found[0], Requested), int(found[1])
@@ -533,7 +555,8 @@ def _overtaken(queue: str) -> str:
     return f"consulta:overtaken:{queue}"
 
 
-def _lookup(task: str) -> str:
+def lookup_key(task: str) -> str:
+    """The hash of a lookup."""
     return f"consulta:lookup:{task}"
 
 

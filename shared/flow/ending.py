@@ -84,10 +84,15 @@ class Endings:
 
         Returns what is still to be told.
         """
-        verdict, flight = await self.lookups.leave(task)
+        verdict, flight, last = await self.lookups.leave(task)
         if verdict == "again":
             return await self._untold(flight)
-        return await self._conclude(task, flight) if verdict == "alone" else []
+        if verdict != "alone":
+            return []
+        if last is not None:
+            # Whoever was to end it so did not come to it.
+            return [await self._fail(flight, last)]
+        return await self._conclude(task, flight)
 
     async def tell(self, task: str, ends: list[Recorded]) -> None:
         """The second half: tell the asker; then nobody has to look after its deadline any more."""
@@ -103,13 +108,13 @@ class Endings:
 
         Returns False if that is not how it ended: something else came first.
         """
-        verdict, flight = await self.lookups.leave(task)
         end = failed(code, message, "cancelado" if code == "cancelado" else None)
+        verdict, flight, first = await self.lookups.leave(task, end)
         ends: list[Recorded] = []
         if verdict == "again":
             ends = await self._untold(flight)
         elif verdict == "alone":
-            ends.append(await self._fail(flight, end))
+            ends.append(await self._fail(flight, first or end))
         await self.tell(task, ends)
         if not ends or ends[-1].verdict == "ended":
             return False

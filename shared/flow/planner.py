@@ -8,6 +8,8 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from uuid import uuid4
 
+from msgspec import json
+
 from shared.bus import Bus
 from shared.cache import Cache, entries_of
 from shared.errors import InvalidInput, StoreUnavailable
@@ -96,7 +98,7 @@ class Planner:
         plan = await self.lookups.plan(
             request,
             digest,
-            subject(request, digest, stages),
+            asks(request, stages),
             stages,
             first,
             flight=about.flight,
@@ -265,12 +267,12 @@ class About:
         )
 
 
-def subject(request: Requested, digest: str, stages: list[Stage]) -> str:
-    """What makes two lookups identical.
+def asks(request: Requested, stages: list[Stage]) -> str:
+    """What makes two lookups about the same subject identical.
 
     The purpose belongs to it: a person's data fetched on one legal basis is another call, and
     another access record at the provider, than the same data fetched on another.
     """
-    purpose = f"{request.purpose}\0{request.legal_basis}".encode()
+    purpose = json.encode((request.purpose, request.legal_basis))
     mark = hashlib.sha256(purpose).hexdigest()[:16]
-    return f"{digest}:{'+'.join(stages)}:{int(request.refresh)}:{mark}"
+    return f"{'+'.join(stages)}:{int(request.refresh)}:{mark}"

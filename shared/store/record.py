@@ -80,12 +80,12 @@ class Record(Struct, kw_only=True):
 class Plan(Struct, kw_only=True):
     """A lookup that is to get its flight; see `lua/plan.lua`. Instants and times are milliseconds.
 
-    `flight` is what the flight is called if it is a new one, `due` the deadline as the message has
-    it (0: it does not), `length` the time from the start to the deadline, `slack` the seconds that
-    are kept beyond it. `orders` are the places in line of what is ordered at once. `accepted` is
-    what is to be known of a lookup that is accepted by this, as field, value, …, and `request` what
-    it asks for, should whoever plans it die before its orders are sent, for which it is left
-    `patience` seconds.
+    `asks` is what is asked about the subject, `flight` what the flight is called if it is a new
+    one, `due` the deadline as the message has it (0: it does not), `length` the time from the start
+    to the deadline, `slack` the seconds that are kept beyond it. `orders` are the places in line of
+    what is ordered at once. `accepted` is what is to be known of a lookup that is accepted by this,
+    as field, value, …, and `request` what it asks for, should whoever plans it die before its
+    orders are sent, for which it is left `patience` seconds.
     """
 
     task: str
@@ -94,6 +94,7 @@ class Plan(Struct, kw_only=True):
     tenant: str
     kind: str
     digest: str
+    asks: str
     wanted: str
     left: int
     started: str

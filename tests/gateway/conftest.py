@@ -60,13 +60,13 @@ async def gateways(arena: Arena, bus: Bus) -> AsyncIterator[Gateways]:
 @pytest.fixture(autouse=True, scope="module")
 def apart() -> Iterator[None]:
     """Have no two lookups share a flight, though most are for the same address."""
-    of = planner.subject
+    of = planner.asks
 
-    def subject(request: Requested, digest: str, stages: list[Stage]) -> str:
-        return f"{of(request, digest, stages)}:{request.task_id}"
+    def asks(request: Requested, stages: list[Stage]) -> str:
+        return f"{of(request, stages)}:{request.task_id}"
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(planner, "subject", subject)
+        patch.setattr(planner, "asks", asks)
         yield
 
 

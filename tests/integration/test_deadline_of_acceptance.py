@@ -115,7 +115,7 @@ async def test_what_will_not_begin_leaves_a_stone_for_as_long_as_its_message_can
     asked = await accepted(lookups, 7 * DAY, atraso=7 * DAY - 60)
     early = await plan(lookups, asked)
     await lookups.schedule(asked, early.deadline - asked.deadline)
-    verdict, flight = await lookups.leave(TASK)
+    verdict, flight, _ = await lookups.leave(TASK)
     assert verdict == "alone"
     await lookups.record(flight, "end", event("error"))
     # The identifier goes at once.
@@ -131,7 +131,7 @@ async def test_an_asker_who_joins_and_leaves_keeps_its_own_deadline_watched_unti
     lookups: Lookups, store: Store
 ) -> None:
     await plan(lookups, request())
-    verdict, flight = await lookups.leave(TASK)
+    verdict, flight, _ = await lookups.leave(TASK)
     assert verdict == "alone"
     assert await store.redis.zscore("consulta:deadlines", TASK)
     await lookups.record(flight, "end", event("error"))
@@ -146,7 +146,7 @@ async def test_a_lookup_whose_flight_was_evicted_can_still_be_ended(
 ) -> None:
     begun = await plan(lookups, request())
     await store.redis.delete(f"consulta:flight:{begun.flight}")
-    verdict, flight = await lookups.leave(TASK)
+    verdict, flight, _ = await lookups.leave(TASK)
     assert (verdict, flight != begun.flight) == ("alone", True)
     assert (await lookups.record(flight, "end", event("error"))).verdict == "new"
 

@@ -347,7 +347,7 @@ async def test_nothing_is_noted_of_a_delay_for_a_lookup_that_ended_meanwhile(
     asked = request(atraso=30)
     first = started("cep", ["endereco"])
     plan = await lookups.plan(asked, "digest", "s", ["endereco"], first)
-    _, flight = await lookups.leave(TASK)
+    _, flight, _ = await lookups.leave(TASK)
     await lookups.record(flight, "end", event("error"))
     await lookups.schedule(asked, plan.deadline - asked.deadline)
     assert b"01001000" not in b"".join((await store.hash(f"consulta:lookup:{TASK}")).values())

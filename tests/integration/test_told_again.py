@@ -1,5 +1,6 @@
 """What was written down but not told, since the broker went away in between, is told later."""
 
+import time
 from collections.abc import Awaitable, Callable
 from typing import Any, cast
 from uuid import uuid4
@@ -13,12 +14,14 @@ from shared.bus import Bus
 from shared.errors import BusUnavailable, StoreUnavailable
 from shared.flow.ending import Endings, failed
 from shared.flow.planner import Planner
+from shared.flow.sweeper import Sweeper
 from shared.lookups import Lookups, Plan
-from shared.messages import AnalysisRequested, Requested, encode, now
+from shared.messages import AnalysisRequested, Event, Requested, encode, now
 from shared.reporter import Reporter
 from shared.results import started
 from shared.store import Store
 from shared.topology import ANALYSIS, REQUESTED, STAGE_QUEUES
+from tests.integration.test_sweeper import Clock
 
 TASK = str(uuid4())
 
@@ -44,8 +47,9 @@ def endings(store: Store, bus: Away) -> Endings:
     return Endings(lookups, reporter)
 
 
-async def planned(lookups: Lookups, task: str = TASK) -> Plan:
+async def planned(lookups: Lookups, task: str = TASK, delay: float = 0.0) -> Plan:
     request = Requested(identifier="01001000", kind="cep", task_id=task, origin="billing")
+    request.delay = delay
     first = started("cep", ["endereco"])
     return await lookups.plan(request, "digest", "subject", ["endereco"], first)
 
@@ -157,8 +161,8 @@ async def test_a_result_that_comes_while_it_is_cancelled_is_the_end(
     plan = await planned(ending.lookups)
     leave = ending.lookups.leave
 
-    async def late(task: str) -> object:
-        left = await leave(task)
+    async def late(task: str, last: Event | None = None) -> object:
+        left = await leave(task, last)
         end = msgspec.structs.replace(started("cep", ["endereco"]), type="completo")
         await ending.lookups.record(plan.flight, "end", end)
         return left
@@ -198,6 +202,38 @@ async def test_a_cancellation_that_is_done_again_after_an_outage_stands(
     await _is_revoked(ending.lookups)
 
 
+@pytest.mark.parametrize("when", ["shared", "alone", "put off"])
+async def test_a_cancellation_that_breaks_off_is_completed_by_whoever_sweeps(
+    store: Store, monkeypatch: pytest.MonkeyPatch, when: str
+) -> None:
+    """Nobody asks again: its gateway was killed, or its client has given up."""
+    ending = endings(store, Away(""))
+    clock = Clock()
+    clock.ms = round(time.time() * 1000)
+    lookups = Lookups(store, clock)
+    monkeypatch.setattr(ending.lookups, "_clock", clock)
+    if when == "shared":
+        await planned(lookups, str(uuid4()))
+    plan = await planned(lookups, delay=3600.0 if when == "put off" else 0.0)
+
+    async def away(*_: Any, **__: Any) -> None:
+        raise StoreUnavailable("the test says so")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(ending.lookups, "record", away)
+        with pytest.raises(StoreUnavailable):
+            await ending.refuse(TASK, "cancelado")
+    # It is not begun meanwhile, however late its message comes.
+    assert (await planned(lookups, delay=0.0)).verdict == "ended"
+    sweeper = Sweeper(cast("Bus", Away("")), ending.lookups, ending)
+    clock.forward(3.1)
+    assert await sweeper.conclude() == 1
+    await _is_revoked(lookups)
+    others = await lookups.askers(plan.flight) if when == "shared" else {}
+    assert TASK not in others
+    assert len(others) == (when == "shared")
+
+
 async def test_a_lookup_is_cancelled_whole_though_the_memory_is_full(store: Store) -> None:
     bus = Away("")
     ending = endings(store, bus)
@@ -218,8 +254,8 @@ async def test_another_end_that_comes_while_it_is_cancelled_is_the_end(
     await planned(ending.lookups)
     leave = ending.lookups.leave
 
-    async def late(task: str) -> object:
-        left = await leave(task)
+    async def late(task: str, last: Event | None = None) -> object:
+        left = await leave(task, last)
         await ending.lookups.record(left[1], "end", failed("prazo_esgotado"))
         return left
 

@@ -9,7 +9,7 @@ import pytest
 
 from shared.bus import Bus
 from shared.errors import StoreUnavailable
-from shared.flow.planner import Planned, subject
+from shared.flow.planner import Planned, asks
 from shared.flow.sweeper import GRACE_S, Sweeper
 from shared.identifiers import Kind
 from shared.limits import Limit, Limiter, Permit
@@ -207,7 +207,7 @@ async def test_what_a_gateway_wrote_down_and_did_not_tell_is_told(
         # The process that took it from the bus dies as well, before it orders.
         about = planned.about
         request = Requested(task_id=other, origin="billing", identifier=KNOWN["cep"], kind="cep")
-        alike = subject(request, about.digest, about.stages)
+        alike = asks(request, about.stages)
         joined = await desk.lookups.plan(
             request, about.digest, alike, about.stages, started("cep", about.stages)
         )

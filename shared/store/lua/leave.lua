@@ -1,10 +1,13 @@
 -- Take one asker out of its flight, so that it can end while the others fly on.
--- KEYS: lookup, deadlines   ARGV: now ms (0: Redis' own clock), task, new flight, lifetime s
--- Returns {verdict, flight}: unknown, ended (how it ended in place of the flight), or alone, with
+-- KEYS: lookup, deadlines
+-- ARGV: now ms (0: Redis' own clock), task, new flight, lifetime s, the event it is to end with ('':
+--   with what there is)
+-- Returns {verdict, flight, event it is to end with}: unknown, ended (how it ended in place of the flight), or alone, with
 -- the flight that now has this asker only: the same one, or a copy with its history; or again, with
 -- that flight: it was taken out before and has ended, but perhaps nobody was told.
 --
--- The deadline stays watched until whoever takes it out has told the end: `settled` in Lookups.
+-- Whoever takes it out may die, or meet an outage, before it has written and told the end: `settled` in
+-- Lookups. So its deadline is soon, and whoever sweeps ends it as it was to end.
 -- A write that frees comes first: with the memory full, Redis then lets the others pass.
 redis.call('ZREM', KEYS[2], '')
 local now = tonumber(ARGV[1])
@@ -13,16 +16,20 @@ if now == 0 then
   now = time[1] * 1000 + math.floor(time[2] / 1000)
 end
 local lookup = KEYS[1]
-local _, task, fresh, lifetime = unpack(ARGV)
+local _, task, fresh, lifetime, last = unpack(ARGV)
 local ended = redis.call('HGET', lookup, 'ended')
 if ended and redis.call('HEXISTS', lookup, 'alone') == 1 then
-  return {'again', redis.call('HGET', lookup, 'flight')}
+  return {'again', redis.call('HGET', lookup, 'flight'), ''}
 end
 if ended or redis.call('EXISTS', lookup) == 0 then
   redis.call('ZREM', KEYS[2], task)
-  return {ended and 'ended' or 'unknown', ended or ''}
+  return {ended and 'ended' or 'unknown', ended or '', ''}
 end
 redis.call('HSET', lookup, 'alone', 1)
+-- The first that was said holds.
+if last ~= '' then redis.call('HSETNX', lookup, 'last', last) end
+last = redis.call('HGET', lookup, 'last') or ''
+redis.call('ZADD', KEYS[2], 'XX', 'LT', now / 1000 + 3, task)
 redis.call('ZREM', 'consulta:scheduled', task)
 redis.call('HDEL', lookup, 'request')
 
@@ -47,12 +54,15 @@ elseif redis.call('HLEN', 'consulta:flight:' .. flight .. ':askers') > 1 then
   redis.call('HDEL', key .. ':askers', task)
 else
   -- The last one: whoever asks for the same from now on gets a flight of its own.
-  local pointer = redis.call('HGET', 'consulta:flight:' .. flight, 'pointer')
-  if pointer and redis.call('GET', pointer) == flight then redis.call('DEL', pointer) end
-  return {'alone', flight}
+  local pointer, digest = unpack(redis.call('HMGET', 'consulta:flight:' .. flight, 'pointer', 'digest'))
+  local inflight = 'consulta:inflight:' .. (digest or '')
+  if pointer and redis.call('HGET', inflight, pointer) == flight then
+    redis.call('HDEL', inflight, pointer)
+  end
+  return {'alone', flight, last}
 end
 redis.call('HSET', lookup, 'flight', fresh)
 for _, name in ipairs({copy, copy .. ':log', copy .. ':askers'}) do
   redis.call('EXPIRE', name, lifetime)
 end
-return {'alone', fresh}
+return {'alone', fresh, last}

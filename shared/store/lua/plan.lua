@@ -1,7 +1,7 @@
 -- Give a lookup its flight: the one of the same subject that is under way, or a new one. In the same
 -- stroke the orders of a new one stand in line, and all is read that who plans has to know.
 -- parts: line
--- KEYS: lookup, pointer (subject -> flight)
+-- KEYS: lookup, flights of the subject (version and what is asked -> flight)
 -- ARGV: a plan in MessagePack (shared/store/record.py)
 -- Returns {verdict, flight, priority of the flight before, ms, deadline ms, origin and listeners of the
 -- asker, the subject's cache entries flat, the flight's log, waits (us) of the orders in their order,
@@ -13,14 +13,14 @@
 --   other (the task_id is that of a lookup of another subject),
 --   early (it starts in so many ms), late (its time was up before it began),
 --   gone  (its time was up, and whoever accepted it saw to its end long ago)
-local lookup, pointer = KEYS[1], KEYS[2]
+local lookup, inflight = KEYS[1], KEYS[2]
 local plan = cmsgpack.unpack(ARGV[1])
 local task, kind, digest = plan.task, plan.kind, plan.digest
 local time = redis.call('TIME')
 local micros = time[1] * 1000000 + time[2]
 local now = plan.now > 0 and plan.now or math.floor(micros / 1000)
 
-local about = redis.call('HMGET', lookup, 'digest', 'ended', 'flight', 'deadline', 'listeners')
+local about = redis.call('HMGET', lookup, 'digest', 'ended', 'flight', 'deadline', 'listeners', 'alone')
 local is_known = redis.call('EXISTS', lookup) == 1
 local accepted = {}
 for index = 1, #plan.accepted, 2 do accepted[plan.accepted[index]] = plan.accepted[index + 1] end
@@ -50,8 +50,8 @@ end
 local function prolong(key)
   if redis.call('TTL', key) < lifetime then redis.call('EXPIRE', key, lifetime) end
 end
+local version = redis.call('GET', 'consulta:version') or '1'
 local function read_entries()
-  local version = redis.call('GET', 'consulta:version') or '1'
   entries = redis.call('HGETALL', 'consulta:v' .. version .. ':' .. kind .. ':' .. digest)
 end
 
@@ -61,7 +61,8 @@ if about[2] or about[3] then
   redis.call('HDEL', lookup, 'request')
 end
 local flight = about[3]
-if about[2] then
+-- One that was taken out of its flight is ended by whoever took it, or by whoever sweeps.
+if about[2] or about[6] then
   if flight then events = redis.call('LRANGE', 'consulta:flight:' .. flight .. ':log', 0, -1) end
   return answer('ended')
 end
@@ -82,7 +83,16 @@ if is_late and not is_known and plan.tenant ~= '' then return answer('gone') end
 redis.call('HSET', lookup, 'origin', plan.origin, 'kind', kind, 'digest', digest,
   'deadline', deadline)
 if plan.tenant ~= '' then redis.call('HSET', lookup, 'tenant', plan.tenant) end
-if not is_known and #plan.accepted > 0 then redis.call('HSET', lookup, unpack(plan.accepted)) end
+if not is_known and #plan.accepted > 0 then
+  redis.call('HSET', lookup, unpack(plan.accepted))
+  if accepted.slots then
+    redis.call('ZADD', accepted.slots, deadline / 1000, task)
+    local left = math.ceil((deadline - now) / 1000) + 60
+    if redis.call('TTL', accepted.slots) < left then
+      redis.call('EXPIRE', accepted.slots, left)
+    end
+  end
+end
 prolong(lookup)
 redis.call('ZADD', 'consulta:deadlines', deadline / 1000, task)
 if is_late then return answer('late') end
@@ -97,17 +107,23 @@ end
 redis.call('ZREM', 'consulta:scheduled', task)
 redis.call('HDEL', lookup, 'request')
 
-flight = redis.call('GET', pointer)
+-- What was begun before the version was raised is answered by what was valid before.
+local pointer = version .. ':' .. plan.asks
+flight = redis.call('HGET', inflight, pointer)
 local verdict, before = 'joins', 0
 local key = flight and ('consulta:flight:' .. flight)
-if not flight or redis.call('EXISTS', key) == 0 or redis.call('HEXISTS', key, 'ended') == 1 then
+-- Where there was too little time for a stage, one that has at least twice as much does not take what
+-- came of that; less would have each asker begin anew while a provider takes no calls.
+local short = flight and tonumber(redis.call('HGET', key, 'short') or math.huge)
+if not flight or redis.call('EXISTS', key) == 0 or redis.call('HEXISTS', key, 'ended') == 1
+  or deadline - now >= 2 * short then
   verdict, flight = 'leads', plan.flight
   key = 'consulta:flight:' .. flight
   redis.call('HSET', key, 'kind', kind, 'digest', digest, 'wanted', plan.wanted, 'left', plan.left,
     'deadline', deadline, 'priority', plan.priority, 'pointer', pointer, 'ordered', now)
   redis.call('RPUSH', key .. ':log', plan.started)
   if plan.request ~= '' then redis.call('HSET', key, 'unsent', 1) end
-  redis.call('SET', pointer, flight, 'EX', lifetime)
+  redis.call('HSET', inflight, pointer, flight)
   read_entries()
   for index, place in ipairs(plan.orders) do
     waits[index] = join_line(place.waiting, place.permits, key, flight, place.step, place.order,
@@ -131,5 +147,5 @@ end
 look_after(key)
 redis.call('HSET', key .. ':askers', task, asker)
 redis.call('HSET', lookup, 'flight', flight)
-for _, name in ipairs({pointer, key, key .. ':log', key .. ':askers'}) do prolong(name) end
+for _, name in ipairs({inflight, key, key .. ':log', key .. ':askers'}) do prolong(name) end
 return answer(verdict, flight, before, deadline - now)

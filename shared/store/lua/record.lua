@@ -19,8 +19,11 @@ local now = record.now > 0 and record.now or math.floor(micros / 1000)
 local function end_for_all(terminal, revoked)
   local lifetime = record.lifetime
   redis.call('HSET', key, 'ended', terminal)
-  local pointer, wanted = unpack(redis.call('HMGET', key, 'pointer', 'wanted'))
-  if pointer and redis.call('GET', pointer) == flight then redis.call('DEL', pointer) end
+  local pointer, digest, wanted = unpack(redis.call('HMGET', key, 'pointer', 'digest', 'wanted'))
+  local inflight = 'consulta:inflight:' .. (digest or '')
+  if pointer and redis.call('HGET', inflight, pointer) == flight then
+    redis.call('HDEL', inflight, pointer)
+  end
   -- Whatever of it waits or is being worked on: nobody needs it any more.
   local function forget(step, queue)
     redis.call('ZREM', 'consulta:active:' .. queue, flight)
@@ -44,7 +47,7 @@ local function end_for_all(terminal, revoked)
       lifetime = math.max(lifetime, keep)
       if about[2] then redis.call('ZREM', about[2], task) end
       redis.call('HSET', lookup, 'ended', terminal)
-      redis.call('HDEL', lookup, 'request')
+      redis.call('HDEL', lookup, 'request', 'last')
       if revoked then redis.call('HSET', lookup, 'revoked', 1) end
       redis.call('EXPIRE', lookup, keep)
     end
@@ -79,6 +82,12 @@ local function write(step)
   if step.counts then
     redis.call('HINCRBY', key, 'left', -1)
     redis.call('ZREM', 'consulta:waiting:' .. queue, flight)
+    -- An asker with much more time would have had another answer: see plan.lua.
+    if string.find(step.event, '"situacao":"expirado"', 1, true)
+      or string.find(step.event, '"situacao":"limitado"', 1, true) then
+      local deadline = tonumber(redis.call('HGET', key, 'deadline') or 0)
+      redis.call('HSET', key, 'short', math.max(1000, math.floor(deadline - now)))
+    end
   end
   if step.ends ~= '' then end_for_all(step.ends, step.revoked) end
   return {'new', seq, ''}
