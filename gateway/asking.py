@@ -26,7 +26,7 @@ from shared.domain.answers import Accepted, Done, Result
 from shared.errors import InvalidInput, StoreRefused, StoreUnavailable, Unavailable
 from shared.flow.planner import Planned, Planner
 from shared.identifiers import KINDS, Kind, parse
-from shared.lookups import View
+from shared.lookups import Lookups, View
 from shared.messages import Lookup, Requested, addressed, decode_event, encode
 from shared.stages import wanted
 
@@ -88,6 +88,8 @@ class Asking:
     # Where its Idempotency-Key stands, if it has one, and whether it is the first to use it.
     once: str = ""
     first: bool = True
+    # What stands there: its task_id, and the print of its request.
+    told: str = ""
     # The gateway that has a client for its events from the start, if one has.
     listener: str = ""
     # Whether it was accepted by this very try, and so its events are heard from the first.
@@ -210,7 +212,7 @@ class Asking:
         bus, planner = self.app[BUS], self.app[PLANNER]
         # Before anything is written that would have to be taken back.
         await bus.declared(PATIENCE_S)
-        slots = await self.app[QUOTAS].occupy(self.caller, self.task_id, self.lifetime)
+        slots = await self.app[QUOTAS].occupy(self.caller, self.task_id)
         request = Requested(
             task_id=self.task_id,
             origin=ORIGIN,
@@ -224,11 +226,15 @@ class Asking:
             planned = await planner.board(request, about)
         except StoreRefused:
             # Nothing was written. Where Redis did not answer it may have been, and then it is
-            # begun by whoever sweeps: what it occupies is free once it ends.
+            # begun by whoever sweeps, and keeps its place until it ends.
             with contextlib.suppress(StoreUnavailable):
                 await self.app[QUOTAS].free(self.caller, self.task_id)
             raise
         self.new = planned.is_new
+        if self.once and not self.first:
+            # Whoever was first may have been refused meanwhile, and have left the key free.
+            with contextlib.suppress(StoreUnavailable):
+                await self.app[LOOKUPS].once(self.once, self.told, IDEMPOTENT_S)
         if not self.listener:
             await self._ordered(planned)
             return
@@ -295,17 +301,31 @@ async def begin(request: web.Request, body: bytes, form: Form) -> tuple[Asking, 
         raise InvalidInput("Idempotency-Key", "use até 255 caracteres visíveis")
     prints = request.app[PRINTS]
     print_, name = prints.request(asked), prints.name(asking.caller.tenant, key)
-    told = f"{asking.task_id} {print_}"
-    before = await request.app[LOOKUPS].once(name, told, IDEMPOTENT_S)
-    task_id, _, first = before.partition(" ")
+    lookups, mine, view = request.app[LOOKUPS], asking.task_id, None
+    asking.once, asking.task_id = name, await _standing(lookups, name, mine, print_)
+    if asking.task_id != mine:
+        view = await lookups.view(asking.task_id)
+        if view is not None and view.ended and view.is_lost:
+            # Redis has no longer what it ended with.
+            await lookups.forget_once(asking.task_id)
+            asking.task_id, view = await _standing(lookups, name, mine, print_), None
+    asking.told, asking.first = f"{asking.task_id} {print_}", asking.task_id == mine
+    # Without a view the first try died on the way: the same task_id goes again.
+    return asking, view
+
+
+async def _standing(lookups: Lookups, name: str, task_id: str, print_: str) -> str:
+    """The task_id an Idempotency-Key stands for: this one, or that of the same request before.
+
+    Raises:
+        InvalidInput: it was used for another request.
+    """
+    before, _, first = (await lookups.once(name, f"{task_id} {print_}", IDEMPOTENT_S)).partition(
+        " "
+    )
     if first != print_:
         raise InvalidInput("Idempotency-Key", "esta chave já serviu a outro pedido; use uma nova")
-    asking.task_id, asking.once, asking.first = task_id, name, before == told
-    if asking.first:
-        return asking, None
-    view = await request.app[LOOKUPS].view(task_id)
-    # Without a view, or not begun, the first try died on the way: the same task_id goes again.
-    return asking, view if view is not None and view.status != "PENDING" else None
+    return before
 
 
 async def submit(asking: Asking, view: View | None = None) -> tuple[int, Accepted | Done]:

@@ -11,10 +11,13 @@ from gateway.problems import Problem, TooManyStreams
 from shared import metrics
 from shared.keys import ApiKey
 from shared.limits import Limiter, Permit
+from shared.lookups import lookup_key
 from shared.store import Store
 
 STREAMS: Final = 20_000
 STREAMS_EACH: Final = 1_000
+# Between a slot and its lookup is one trip to Redis; should the lookup not come about, that long.
+SLOT_S: Final = 30.0
 
 
 class Quotas:
@@ -45,10 +48,10 @@ class Quotas:
             detail = f"limite da chave: {caller.key.rate}"
             raise Problem(429, detail, headers={"Retry-After": str(math.ceil(wait))})
 
-    async def occupy(self, caller: Caller, task_id: str, lifetime: float) -> dict[str, str]:
+    async def occupy(self, caller: Caller, task_id: str) -> dict[str, str]:
         """One of the lookups the key may have under way; it is free again when the lookup ends.
 
-        Returns what the lookup has to know to free it.
+        Returns what the lookup has to know to keep it until then; else it is free after SLOT_S.
 
         Raises:
             Problem: 429.
@@ -57,16 +60,16 @@ class Quotas:
             return {}
         name = _slots(caller.key)
         limit = caller.key.concurrency
-        taken = await self._store.run("occupy", [name], task_id, lifetime, limit)
+        taken = await self._store.run("occupy", [name], task_id, SLOT_S, limit)
         if not taken:
             detail = f"a chave já tem {caller.key.concurrency} consultas em andamento"
             raise Problem(429, detail, headers={"Retry-After": "2"})
         return {"slots": name}
 
     async def free(self, caller: Caller, task_id: str) -> None:
-        """Give back what `occupy` took for a lookup that did not come about."""
+        """Give back what `occupy` took, unless another try has begun the lookup."""
         if caller.key is not None:
-            await self._store.do("ZREM", _slots(caller.key), task_id)
+            await self._store.run("vacate", [_slots(caller.key), lookup_key(task_id)], task_id)
 
     def stream(self, caller: Caller) -> "Place":
         """One open stream.

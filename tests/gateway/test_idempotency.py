@@ -10,6 +10,7 @@ import pytest
 import pytest_asyncio
 from aiohttp import web
 
+from gateway.problems import Problem
 from gateway.security.prints import Prints
 from shared.app import BUS, LOOKUPS
 from shared.errors import BusUnavailable, StoreUnavailable
@@ -197,6 +198,54 @@ async def test_a_request_that_the_broker_did_not_take_stands_and_is_begun_by_who
     for each in asked:
         assert await waits(backstage, each["task_id"])
         await _completes(pair[1], backstage, each)
+
+
+async def test_a_repetition_stands_though_the_first_is_refused_meanwhile(
+    pair: tuple[Gateway, Gateway], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Both are on their way at once; what the second was promised, a third one finds."""
+    key, held = once(), [asyncio.Event(), asyncio.Event()]
+    here, go_on = [asyncio.Event(), asyncio.Event()], pair[1].app[BUS].declared
+
+    async def refused(_: float) -> None:
+        here[0].set()
+        await held[0].wait()
+        raise Problem(429, "the test says so")
+
+    async def slow(patience: float) -> None:
+        here[1].set()
+        await held[1].wait()
+        await go_on(patience)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(pair[0].app[BUS], "declared", refused)
+        patch.setattr(pair[1].app[BUS], "declared", slow)
+        first = asyncio.create_task(pair[0].json("POST", "/api/consultas", CEP, **key))
+        await asyncio.wait_for(here[0].wait(), PATIENCE)
+        second = asyncio.create_task(pair[1].ask(**key))
+        await asyncio.wait_for(here[1].wait(), PATIENCE)
+        held[0].set()
+        assert (await first)[0] == 429
+        held[1].set()
+        promised = await second
+    assert (await pair[0].ask(**key))["task_id"] == promised["task_id"]
+
+
+@pytest.mark.parametrize("path", ["/api/consultas", "/api/consulta-stream"])
+async def test_a_request_whose_answer_the_store_has_lost_is_begun_anew(
+    pair: tuple[Gateway, Gateway], backstage: Backstage, store: Store, path: str
+) -> None:
+    key = once()
+    first = await pair[0].ask(**key)
+    flight = await backstage.whole(first["task_id"])
+    await store.redis.delete(f"consulta:flight:{flight}", f"consulta:flight:{flight}:log")
+    status, problem = await pair[1].json("POST", path, {**CEP, "prioridade": 9}, **key)
+    assert (status, problem["campo"]) == (422, "Idempotency-Key")
+    async with pair[1].request("POST", path, json=CEP, headers=key) as answer:
+        assert answer.status in {200, 202}
+    again = await pair[0].ask(**key)
+    assert again["task_id"] != first["task_id"]
+    await _completes(pair[1], backstage, again)
 
 
 async def waits(backstage: Backstage, task_id: str) -> bool:

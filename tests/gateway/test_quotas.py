@@ -1,17 +1,19 @@
 """What a key may take: so many lookups in a window, so many under way, over all replicas."""
 
 import asyncio
+import time
 from typing import Any
 
 import pytest
 
-from shared.errors import BusUnavailable, StoreRefused
+from shared.errors import BusUnavailable, StoreRefused, StoreUnavailable
+from shared.lookups import lookup_key
 from shared.store import Store
 from shared.store.connection import Wire
 from shared.store.store import SCRIPTS
 from tests.gateway.backstage import Backstage
 from tests.gateway.cached import cep, fill
-from tests.gateway.gateways import CEP, Gateway, Gateways
+from tests.gateway.gateways import CEP, PATIENCE, Gateway, Gateways
 from tests.gateway.keyring import Keyring, known
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
@@ -123,6 +125,56 @@ async def test_a_lookup_that_was_not_taken_on_takes_up_no_place(
         patch.setattr(what, fails)
         assert (await caller.json("POST", "/api/consultas", CEP))[0] == 503
     await caller.ask()
+
+
+async def test_a_place_whose_lookup_did_not_come_about_is_free_again_soon(
+    locked: Gateway, keyring: Keyring, store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its gateway died, or had no answer, and nothing says which."""
+    caller = await known(locked, keyring.make(most=1))
+    late = {**CEP, "atraso": 86400}
+
+    async def away(*_: object, **__: object) -> None:
+        raise StoreUnavailable("the test says so")
+
+    with monkeypatch.context() as patch:
+        patch.setattr("shared.lookups.Lookups.plan", away)
+        patch.setattr("gateway.quotas.SLOT_S", 0.05)
+        assert (await caller.json("POST", "/api/consultas", late))[0] == 503
+    async with asyncio.timeout(PATIENCE):
+        while (asked := await caller.json("POST", "/api/consultas", late))[0] != 202:
+            await asyncio.sleep(0.01)
+    # That of one that has come about lasts as long as it may.
+    lookup = lookup_key(task := asked[1]["task_id"])
+    slots = (await store.do("HGET", lookup, "slots")).decode()
+    assert float(await store.do("ZSCORE", slots, task)) > time.time() + 86400
+    assert await store.do("TTL", slots) > 86400
+    # Whoever gives it back does so for a lookup that there is not.
+    await store.run("vacate", [slots, lookup], task)
+    assert (await caller.json("POST", "/api/consultas", CEP))[0] == 429
+    await store.do("DEL", lookup)
+    await store.run("vacate", [slots, lookup], task)
+    await caller.ask()
+
+
+@pytest.mark.parametrize("path", ["/api/consultas", "/api/consulta-stream"])
+async def test_a_repetition_of_a_lookup_put_off_takes_nothing_more_of_its_key(
+    locked: Gateway, keyring: Keyring, monkeypatch: pytest.MonkeyPatch, path: str
+) -> None:
+    caller = await known(locked, keyring.make(rate="1/hour", most=1))
+    late, once = {**CEP, "atraso": 3600}, {"Idempotency-Key": "again"}
+    first = await caller.ask(late, **once)
+
+    async def away(*_: object, **__: object) -> None:
+        raise BusUnavailable("the test says so")
+
+    # Nor does it need the broker.
+    monkeypatch.setattr("shared.bus.Bus.declared", away)
+    async with caller.request("POST", path, json=late, headers=once) as answer:
+        assert answer.status in {200, 202}
+        found = answer.headers.get("Location", "").split("/")
+        task_id = found[3] if len(found) > 3 else (await answer.json())["task_id"]
+    assert task_id == first["task_id"]
 
 
 @pytest.mark.parametrize("path", ["/api/consultas", "/api/consulta-stream"])
