@@ -12,6 +12,7 @@ from shared.flow.claims import Claims
 from shared.flow.ending import Endings
 from shared.identifiers import Kind
 from shared.limits import Limiter, Permit
+from shared.lookups import Claim
 from shared.messages import STAGES, AnalysisRequested, decode, decode_event
 from shared.orders import Orders
 from shared.reporter import Reporter, event
@@ -32,7 +33,11 @@ class Handlers:
         self, order: AnalysisRequested, _: Delivery, permit: Permit
     ) -> None:
         """Every stage has ended: merge them, say `analysis`, and end the lookup."""
-        claim = await self.claims.claim(order.flight, "analysis", order.order, ANALYSIS.name)
+        about = order.flight, "analysis", order.order, ANALYSIS.name
+        async with self.claims.held(*about) as claim:
+            await self._claimed(order, permit, claim)
+
+    async def _claimed(self, order: AnalysisRequested, permit: Permit, claim: Claim) -> None:
         await self.orders.hurry(ANALYSIS, claim.overdue)
         if claim.verdict == "drop":
             return

@@ -75,19 +75,10 @@ class Handlers:
             # Its delivery here lost its connection and goes on: somebody else may have the permit.
             await self.limiter.settle(permit)
         async with self.claims.alone(order.order):
-            await self._carry_out(order, permit)
-
-    async def _carry_out(self, order: StageRequested, permit: Permit) -> None:
-        asked = time.monotonic()
-        claim = await self.claims.claim(order.flight, self.stage, order.order, self.queue.name)
-        try:
-            await self._claimed(order, permit, claim, asked + claim.left)
-        except PutOff:
-            raise
-        except BaseException:
-            # Done again here or, should this message come back by another way, elsewhere.
-            await asyncio.shield(self.claims.give_up(order.flight, self.stage, order.order))
-            raise
+            asked = time.monotonic()
+            about = order.flight, self.stage, order.order, self.queue.name
+            async with self.claims.held(*about) as claim:
+                await self._claimed(order, permit, claim, asked + claim.left)
 
     async def _claimed(
         self, order: StageRequested, permit: Permit, claim: Claim, deadline: float

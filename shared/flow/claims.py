@@ -90,6 +90,19 @@ class Claims:
             raise PutOff(BUSY_S)
         return claim
 
+    @asynccontextmanager
+    async def held(self, flight: str, step: str, order: str, queue: str) -> AsyncIterator[Claim]:
+        """Claim an order, as `claim` does, and give it up where carrying it out fails."""
+        claim = await self.claim(flight, step, order, queue)
+        try:
+            yield claim
+        except PutOff:
+            raise
+        except BaseException:
+            # Done again here or, should its message come back by another way, elsewhere.
+            await asyncio.shield(self.give_up(flight, step, order))
+            raise
+
     async def give_up(self, flight: str, step: str, order: str) -> None:
         """Let an order be taken up by whoever it comes to next: now, or once Redis is back."""
         self._given_up.add((flight, step, order))

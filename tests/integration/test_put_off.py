@@ -16,7 +16,7 @@ from enricher.http import session
 from enricher.simulator.app import build
 from shared.bus import Bus
 from shared.consumer import Delivery, PutOff
-from shared.errors import StoreUnavailable
+from shared.errors import BusUnavailable, StoreUnavailable
 from shared.flow.claims import Claims
 from shared.flow.ending import Endings
 from shared.flow.sweeper import Sweeper
@@ -275,6 +275,36 @@ async def test_an_order_that_is_given_up_here_may_be_taken_up_elsewhere(
         await claims.beat()
     claim = await other.claim(order.flight, "endereco", order.order, QUEUE)
     assert claim.verdict == "resume"
+
+
+@pytest.mark.parametrize(
+    "failure", [StoreUnavailable("away"), BusUnavailable("away"), ValueError("a fault of ours")]
+)
+async def test_so_may_an_analysis_that_could_not_be_made_or_told(
+    bus: Bus, store: Store, monkeypatch: pytest.MonkeyPatch, failure: Exception
+) -> None:
+    lookups, limiter = Lookups(store), Limiter(store)
+    reporter = Quiet(bus, lookups)
+    endings = Endings(lookups, reporter)
+    processes = [Claims(store, lookups) for _ in range(2)]
+    one, other = [Analyzing(reporter, NoOrders(), endings, limiter, each) for each in processes]
+    for each in processes:
+        await each.beat()
+    order = AnalysisRequested(flight=await flight(store), order="order")
+
+    async def fails(*_: Any) -> None:
+        raise failure
+
+    async def handled(handlers: Analyzing) -> None:
+        await handlers.on_analysis_requested(order, cast("Delivery", None), Permit(Limit("")))
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Endings, "result", fails)
+        with pytest.raises(type(failure)):
+            await handled(one)
+    await handled(other)
+    log = map(decode_event, await lookups.log(order.flight))
+    assert [event.type for event in log] == ["iniciado", "analysis", "completo"]
 
 
 async def test_of_several_phones_those_found_are_not_looked_up_again(
