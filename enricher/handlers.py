@@ -234,6 +234,17 @@ class Handlers:
     ) -> tuple[Answer, str] | Failure:
         """One answer for all inputs: phones come several to a company."""
         answers: list[tuple[Answer, str]] = []
+
+        async def wanted() -> bool:
+            return await self.lookups.is_open(order.flight)
+
+        async def latest() -> float:
+            asked = time.monotonic()
+            try:
+                return asked + await self.lookups.left(order.flight) - margin
+            except StoreUnavailable:
+                return deadline - margin
+
         for place, value in enumerate(order.inputs):
             query = Query(
                 stage=self.stage,
@@ -243,16 +254,6 @@ class Handlers:
                 purpose=order.purpose,
                 legal_basis=order.legal_basis,
             )
-
-            async def wanted() -> bool:
-                return await self.lookups.is_open(order.flight)
-
-            async def latest() -> float:
-                asked = time.monotonic()
-                try:
-                    return asked + await self.lookups.left(order.flight) - margin
-                except StoreUnavailable:
-                    return deadline - margin
 
             try:
                 found = await chain.ask(
@@ -273,9 +274,9 @@ class Handlers:
         answer, provider = answers[0]
         if isinstance(answer.record, Phones):
             numbers = [*convert(order.numbers, list[Phone]), *_numbers(answers)]
-            answer = replace(answer, record=await self.reference.located(numbers))
+            answer = replace(answer, record=await self.reference.located(numbers, wanted))
         if answer.source_date is None:
-            answer = replace(answer, source_date=await self.dates.of(provider))
+            answer = replace(answer, source_date=await self.dates.of(provider, wanted))
         return answer, provider
 
     async def _known(self, order: StageRequested) -> Event | None:

@@ -4,15 +4,15 @@ It is the same for everybody who needs it, so it is cached under its own identif
 extra: without it a stage has less to say, and fails no lookup.
 """
 
-import asyncio
 import logging
 from collections.abc import Awaitable, Callable
+from functools import partial
 from typing import Any, Final
 
 from msgspec.structs import replace
 
-from enricher.calling.extra import Extra
-from enricher.failures import Failure
+from enricher.call import Wanted
+from enricher.calling.extra import Extra, soon
 from enricher.providers.brasilapi import BrasilApi
 from shared.cache import Cache, Entries, Entry, kept
 from shared.cached import cached
@@ -24,8 +24,6 @@ from shared.store.record import Kept
 
 log = logging.getLogger(__name__)
 
-# Seconds anybody waits for an extra. The fetch goes on without them, so the next one has it.
-PATIENCE: Final = 0.25
 # Seconds for which a process does not look again what every lookup needs: whoever removes it from
 # the cache has to wait so long until nobody uses it.
 HOLD_S: Final = 10.0
@@ -37,9 +35,9 @@ class Reference:
     def __init__(self, cache: Cache, brasilapi: BrasilApi, extra: Extra) -> None:
         self._cache = cache
         self._brasilapi, self._extra = brasilapi, extra
-        self._cities: Callable[[str], Awaitable[Any]] = cached(
-            cache, "ddd", "cidades", hold=HOLD_S
-        )(self._fetch_cities)
+        self._cities: Callable[..., Awaitable[Any]] = cached(cache, "ddd", "cidades", hold=HOLD_S)(
+            self._fetch_cities
+        )
 
     async def address(self, cep: str) -> Event | None:
         """The stage `endereco` of a CEP, if some lookup has fetched it lately."""
@@ -62,29 +60,30 @@ class Reference:
         """What a provider told of a CEP, to be remembered under the CEP as well."""
         return kept("cep", self._cache.digest("cep", cep), entries)
 
-    async def located(self, numbers: list[Phone]) -> Phones:
-        """The numbers with the cities of their area codes, as far as those are to be had."""
+    async def located(self, numbers: list[Phone], wanted: Wanted) -> Phones:
+        """The numbers with the cities of their area codes, as far as those are to be had.
+
+        Args:
+            wanted: whether anybody waits for them, should they have to be asked for.
+        """
         states, cities = {}, {}
         for code in sorted({number.area_code for number in numbers}):
-            if (place := await self._place(code)) is not None:
+            if (place := await self._place(code, wanted)) is not None:
                 states[code], cities[code] = place
         found = [
             replace(number, state=states.get(number.area_code, number.state)) for number in numbers
         ]
         return Phones(numbers=found, cities=cities)
 
-    async def _place(self, area_code: str) -> tuple[str, list[str]] | None:
+    async def _place(self, area_code: str, wanted: Wanted) -> tuple[str, list[str]] | None:
         # Numbers such as 0800 are nowhere.
         if not self._brasilapi.is_configured or not area_code:
             return None
-        try:
-            state, cities = await asyncio.wait_for(self._cities(area_code), PATIENCE)
-        except (Failure, StoreUnavailable, TimeoutError):
-            return None
-        return state, cities
+        found: tuple[str, list[str]] | None = await soon(partial(self._cities, area_code), wanted)
+        return found
 
-    async def _fetch_cities(self, area_code: str) -> tuple[str, list[str]]:
-        return await self._extra.call(lambda: self._brasilapi.cities(area_code))
+    async def _fetch_cities(self, area_code: str, wanted: Wanted) -> tuple[str, list[str]]:
+        return await self._extra.call(lambda: self._brasilapi.cities(area_code), wanted)
 
 
 def is_reference(order: StageRequested) -> bool:

@@ -12,7 +12,8 @@ from shared.errors import ConsultaError, StoreUnavailable
 
 log = logging.getLogger(__name__)
 
-Function = Callable[[str], Awaitable[Any]]
+# Of an identifier, and of what no value depends on.
+Function = Callable[..., Awaitable[Any]]
 
 # Values that a function holds in memory, at most: the oldest makes room.
 MOST_HELD: Final = 256
@@ -52,9 +53,10 @@ def cached(
 ) -> Callable[[Function], Function]:
     """Decorate an async function of one identifier, whose result JSON can hold.
 
-    Identical calls under way in this process share one (single flight). When the function fails
-    with an error of ours, the last known value is returned, however old (stale on error). When
-    Redis is away the function is simply called.
+    Identical calls under way in this process share one (single flight), which is made with what the
+    first of them passes beside the identifier. When the function fails with an error of ours, the
+    last known value is returned, however old (stale on error). When Redis is away the function is
+    simply called.
 
     Args:
         kind: of the identifier; every spelling of it is one entry.
@@ -69,12 +71,12 @@ def cached(
         under_way: dict[str, asyncio.Task[Any]] = {}
         held = Held(hold, clock)
 
-        async def fetch(identifier: str) -> Any:
+        async def fetch(identifier: str, *more: Any) -> Any:
             entry = await _known(cache, kind, identifier, field)
             if entry is not None and entry.is_fresh():
                 return held.keep(identifier, entry.data)
             try:
-                value = await function(identifier)
+                value = await function(identifier, *more)
             except ConsultaError:
                 if entry is None:
                     raise
@@ -87,13 +89,13 @@ def cached(
             return held.keep(identifier, value)
 
         @wraps(function)
-        async def wrapper(identifier: str) -> Any:
+        async def wrapper(identifier: str, *more: Any) -> Any:
             if (value := held.get(identifier)) is not None:
                 return value[0]
             key = cache.digest(kind, identifier)
             task = under_way.get(key)
             if task is None:
-                task = under_way[key] = asyncio.create_task(fetch(identifier))
+                task = under_way[key] = asyncio.create_task(fetch(identifier, *more))
                 task.add_done_callback(lambda _: under_way.pop(key, None))
             # One caller's cancellation must not take the value from the others.
             return await asyncio.shield(task)

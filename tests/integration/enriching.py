@@ -16,7 +16,7 @@ from enricher.calling.extra import Extra
 from enricher.circuits import Circuits
 from enricher.fallback import Fallback
 from enricher.handlers import Handlers
-from enricher.providers.base import Provider
+from enricher.providers.base import Answer, Provider, Query
 from enricher.providers.brasilapi import BrasilApi
 from enricher.providers.minhareceita import MinhaReceita
 from enricher.reference import Reference
@@ -24,6 +24,7 @@ from shared.cache import Cache
 from shared.circuits import Board
 from shared.consumer import Delivery
 from shared.flow.claims import Claims
+from shared.flow.ending import Endings
 from shared.flow.freshness import Freshness
 from shared.identifiers import Kind
 from shared.limits import Limit, Limiter, Permit
@@ -176,6 +177,23 @@ class Enricher:
         log = map(decode_event, await self.lookups.log(order.flight))
         [told] = [event for event in log if event.type == self.stage]
         return told
+
+    async def cancelled(self, value: str) -> None:
+        """Do the stage of a lookup that is cancelled while a provider is asked for it."""
+        order = await self.ordered(value)
+        [task] = await self.lookups.askers(order.flight)
+        endings = Endings(self.lookups, self.handlers.reporter)
+        [provider] = self.providers.values()
+        fetch = provider.fetch
+
+        async def answers_too_late(query: Query) -> Answer:
+            answer = await fetch(query)
+            assert await endings.refuse(task, "cancelado")
+            return answer
+
+        provider.__dict__["fetch"] = answers_too_late
+        await self.handlers.on_stage_requested(order, cast("Delivery", None), Permit(Limit("")))
+        provider.__dict__["fetch"] = fetch
 
     async def ordered(
         self, value: str, *, of: tuple[Kind, str] | None = None, within: float | None = None

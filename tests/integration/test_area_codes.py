@@ -1,5 +1,6 @@
 """The cities of an area code are an extra, but the call for them is one like any other."""
 
+import asyncio
 from collections.abc import AsyncIterator
 from datetime import date
 from typing import Any
@@ -43,6 +44,17 @@ async def calls(stand: Stand) -> int:
     server, http = stand
     async with http.get(server.make_url("/_control/log")) as answer:
         return len(await answer.json())
+
+
+class Asker:
+    """Whether a lookup goes on, and how often that was asked."""
+
+    def __init__(self, *, goes_on: bool = True) -> None:
+        self.goes_on, self.asked = goes_on, 0
+
+    async def __call__(self) -> bool:
+        self.asked += 1
+        return self.goes_on
 
 
 def places(data: Any) -> list[tuple[str, bool]]:
@@ -93,6 +105,40 @@ async def test_an_extra_that_is_not_made_takes_a_permit_of_neither_limit(
     assert await store.redis.zcard(quota.key) == 0
 
 
+async def test_none_is_made_for_a_lookup_that_was_cancelled(store: Store, stand: Stand) -> None:
+    telefone = enricher(store, stand, "2/hour", "1/hour")
+    await telefone.cancelled(SAO_PAULO)
+    assert await calls(stand) == 0
+    assert await store.redis.zcard(telefone.brasilapi.rate.key) == 0
+    assert places((await telefone.lookup(SAO_PAULO)).data) == [("SP", True)]
+
+
+async def test_one_that_is_cancelled_takes_no_cities_from_another(
+    store: Store, stand: Stand
+) -> None:
+    telefone = enricher(store, stand, "off", "off")
+    number = phone(SAO_PAULO)
+    assert number is not None
+    askers = [Asker(goes_on=False), Asker(), Asker()]
+    found = await asyncio.gather(*(telefone.reference.located([number], each) for each in askers))
+    assert [[*each.cities] for each in found] == [[], ["11"], ["11"]]
+    assert await calls(stand) == 1
+
+
+async def test_whether_it_goes_on_is_asked_only_where_a_call_would_be_made(
+    store: Store, stand: Stand
+) -> None:
+    asker = Asker()
+    # The second code finds the limit used up, and the second process the first one in the cache.
+    for codes in ([SAO_PAULO, RIO], [SAO_PAULO, SAO_PAULO]):
+        telefone = enricher(store, stand, "off", "1/hour")
+        for code in codes:
+            number = phone(code)
+            assert number is not None
+            await telefone.reference.located([number], asker)
+    assert (asker.asked, await calls(stand)) == (1, 1)
+
+
 async def test_the_cities_of_a_code_are_read_from_the_cache_once_in_a_while(
     store: Store, stand: Stand, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -115,5 +161,5 @@ async def test_without_redis_no_extra_is_called(stand: Stand) -> None:
         telefone = enricher(away, stand, "9/hour", "off")
         number = phone(SAO_PAULO)
         assert number is not None
-        assert (await telefone.reference.located([number])).numbers == [number]
+        assert (await telefone.reference.located([number], Asker())).numbers == [number]
     assert await calls(stand) == 0

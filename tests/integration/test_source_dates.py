@@ -16,6 +16,7 @@ from shared.messages import Event, Stage
 from shared.store import Store
 from tests.contract.test_providers_on_simulator import KNOWN
 from tests.integration.enriching import Enricher
+from tests.scripted import always
 
 Stand = tuple[TestServer, ClientSession]
 BRIDGES: list[tuple[str, Stage]] = [
@@ -73,7 +74,19 @@ async def test_a_registry_that_does_not_tell_its_date_is_left_alone_for_a_while(
     await http.put(server.make_url("/_control/minhareceita"), json={"fault": "500"})
     cadastro = Enricher(store, *stand, "cadastro", "cnpj", ["opencnpj"])
     for _ in range(3):
-        assert await cadastro.handlers.dates.of("minhareceita") is None
+        assert await cadastro.handlers.dates.of("minhareceita", always) is None
     assert await calls(stand) == ["minhareceita updated"]
     event = await cadastro.lookup(KNOWN["cnpj"])
     assert (event.outcome, "atualizado_em" in event.data) == ("ok", False)
+
+
+async def test_a_registry_is_not_asked_for_its_date_for_a_lookup_that_was_cancelled(
+    store: Store, stand: Stand
+) -> None:
+    cadastro = Enricher(store, *stand, "cadastro", "cnpj", ["minhareceita"])
+    await cadastro.cancelled(KNOWN["cnpj"])
+    [asked] = await calls(stand)
+    assert asked != "minhareceita updated"
+    # Nor is its absence taken for a fact.
+    event = await cadastro.lookup(KNOWN["cnpj"])
+    assert event.data["atualizado_em"] == UPDATED
