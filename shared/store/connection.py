@@ -153,6 +153,8 @@ class Wire(asyncio.Protocol):
         """The oldest first: if it has waited too long, so will the others."""
         self._watch = None
         if not self._asked:
+            # All were answered, so what was late before says nothing of what comes.
+            self._is_late = False
             return
         late, self._is_late = self._is_late, self._clock() - self._asked[0][1] > self._timeout
         if late and self._is_late:

@@ -1,6 +1,7 @@
 """One connection's commands and answers: the order is all that says which answer is whose."""
 
 import asyncio
+from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -27,9 +28,11 @@ class Heard(Watcher):
         self.ends += 1
 
 
-def made(heard: Heard | None = None) -> tuple[Wire, Transport]:
+def made(
+    heard: Heard | None = None, clock: Callable[[], float] | None = None
+) -> tuple[Wire, Transport]:
     transport, loop = Transport(), asyncio.get_running_loop()
-    return Wire(transport, 5.0, heard or Heard(), loop.time), transport
+    return Wire(transport, 5.0, heard or Heard(), clock or loop.time), transport
 
 
 async def test_what_is_asked_in_one_turn_is_one_write_and_answered_in_order() -> None:
@@ -126,5 +129,26 @@ def test_a_connection_with_nothing_to_answer_may_be_silent() -> None:
         await asyncio.sleep(60)
         assert await answer == b"a"
         assert not transport.ended
+
+    run(scene())
+
+
+def test_each_stall_of_the_loop_is_looked_at_twice_however_many_there_were() -> None:
+    async def scene() -> None:
+        stood = 0.0
+        wire, transport = made(clock=lambda: asyncio.get_running_loop().time() + stood)
+        for _ in range(2):
+            # The loop stands still for 6 seconds, and the answer lies in the socket meanwhile.
+            answer = wire.ask(("GET", "a"))
+            stood += 6
+            await asyncio.sleep(0.6)
+            assert not transport.ended
+            wire.data_received(b"+a\r\n")
+            assert await answer == b"a"
+            # What is asked and answered between them, and a look at it.
+            answer = wire.ask(("GET", "b"))
+            wire.data_received(b"+b\r\n")
+            assert await answer == b"b"
+            await asyncio.sleep(0.6)
 
     run(scene())
