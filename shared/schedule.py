@@ -5,8 +5,9 @@ and the outcome stand in one hash a job, which is also what `/api/agenda` shows:
 
     consulta:job:{name}     hash: slot, started, finished, outcome, result, missed
 
-Slots come by Redis' clock, so that a host whose own is off runs none too early, nor keeps another
-from running one.
+Slots come by Redis' clock alone, so that a host whose own is off runs none too early, nor keeps
+another from running one. While Redis is away none comes: the newest that came meanwhile is run
+once it is back.
 
 A slot whose process died is not run a second time: it is reported as `interrompida`, since a job
 that kills its process would otherwise kill one after the other. Slots that passed while no
@@ -15,7 +16,6 @@ process ran are not made up for, but counted as missed.
 
 import asyncio
 import logging
-import time
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -35,6 +35,8 @@ log = logging.getLogger(__name__)
 LEASE_S: Final = 300.0
 # Slots looked back for, to count the missed ones.
 _HORIZON: Final = 1000
+# Seconds until Redis is asked again, where it gave no answer.
+AGAIN_S: Final = 5.0
 
 Clock = Callable[[], float]
 Sleep = Callable[[float], Awaitable[None]]
@@ -52,6 +54,12 @@ class Job:
         """The first slot after a moment, both Unix seconds."""
         start = datetime.fromtimestamp(moment, UTC)
         return float(next(CronSim(self.cron, start)).timestamp())
+
+    def newest(self, slot: float, now: float) -> float:
+        """The last slot that has come, no earlier than a given one."""
+        while (later := self.after(slot)) <= now:
+            slot = later
+        return slot
 
 
 class Scheduler:
@@ -80,11 +88,19 @@ class Scheduler:
                 jobs.create_task(self._keep(job), name=job.name)
 
     async def _keep(self, job: Job) -> None:
+        slot: float | None = None
         while True:
-            slot = job.after(await self._now())
-            while (left := slot - await self._now()) > 0:
-                await self._sleep(left)
-            await self.run_slot(job.name, slot)
+            try:
+                now = await self._now()
+                slot = job.after(now) if slot is None else job.newest(slot, now)
+                if now < slot:
+                    await self._sleep(slot - now)
+                    continue
+                await self.run_slot(job.name, slot)
+                slot = None
+            except StoreUnavailable:
+                log.warning("a slot has to wait for Redis", extra={"job": job.name})
+                await self._sleep(AGAIN_S)
 
     async def run_slot(self, name: str, slot: float) -> bool:
         """Run a job for a slot, unless somebody did. Returns whether it was run here."""
@@ -114,17 +130,13 @@ class Scheduler:
 
         Raises:
             KeyError: there is no such job.
+            StoreUnavailable: Redis gives no time to run it at.
         """
         return await self.run_slot(name, float(int(await self._now())))
 
     async def _now(self) -> float:
-        if self._clock is not None:
-            return self._clock()
-        try:
-            return await self._store.now()
-        except StoreUnavailable:
-            # Good enough to wait by: without Redis no slot is claimed.
-            return time.time()
+        # Never the host's own: a Redis that gives no time may take a claim a moment later.
+        return await self._store.now() if self._clock is None else self._clock()
 
     async def _claim(self, job: Job, slot: float) -> bool:
         verdict, before, interrupted = await self._store.run(

@@ -3,11 +3,13 @@
 import asyncio
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from typing import Any, Final
 
 import pytest
 
 from shared.bus import Bus
+from shared.errors import StoreUnavailable
 from shared.limits import Limit, Limiter, Permit
 from shared.lookups import waiting_key
 from shared.messages import unix
@@ -15,6 +17,7 @@ from shared.queues import Queues
 from shared.schedule import Job, Scheduler, agenda
 from shared.store import Store
 from shared.workers import Workers
+from tests.arena import Arena
 
 OFF: Final = [-60.0, 60.0]
 QUEUE: Final = "stage.endereco"
@@ -113,3 +116,48 @@ async def test_a_host_s_own_clock_neither_hurries_nor_hinders_a_job(
     host_is_off(0)
     # What was run by hand on that host stands in the way of no slot.
     assert await Scheduler(store, yearly).run_slot("yearly", slot)
+
+
+class Mute(Store):
+    """Gives the time, or not, as it is told to; for the rest it is well."""
+
+    def __init__(self, url: str) -> None:
+        super().__init__(url)
+        self.gives: list[bool] = []
+
+    async def now(self) -> float:
+        if self.gives and not self.gives.pop(0):
+            raise StoreUnavailable("Redis: TimeoutError")
+        return await super().now()
+
+
+async def test_where_redis_gives_no_time_the_host_s_own_does_not_stand_in(
+    arena: Arena, host_is_off: Any
+) -> None:
+    ran: list[bool] = []
+    pauses: list[float] = []
+
+    async def run() -> None:
+        ran.append(True)
+
+    async def twice(seconds: float) -> None:
+        pauses.append(seconds)
+        if len(pauses) == 2:
+            raise TimeoutError  # it waits for a slot that has not come
+
+    yearly = Job("yearly", YEARLY, run)
+    async with (store := Mute(arena.redis_url)):
+        began = await store.now()
+        slot = yearly.after(began)
+        host_is_off(slot - began + 60)
+        # It knows the slot, and waits for it.
+        store.gives = [True, False]
+        with pytest.raises(ExceptionGroup):
+            await Scheduler(store, [yearly], sleep=twice).run()
+        assert ran == []
+        store.gives = [False]
+        with suppress(StoreUnavailable):
+            await Scheduler(store, [yearly]).run_now("yearly")
+        assert ran == []
+        # Nor was anything claimed by it that stands in the way of a slot.
+        assert await Scheduler(store, [yearly]).run_slot("yearly", slot)
