@@ -41,20 +41,21 @@ def build(settings: Settings) -> web.Application:
         app[REFRESH] = [_gauges(queues)]
         scheduler = Scheduler(app[STORE], Jobs(app[STORE], cache, queues).all())
         Consumer(bus, JOB_REQUESTED, _by_hand(scheduler))
-        app[SUPERVISOR].keep("schedule", _schedule(scheduler, settings.run_at_start))
+        app[SUPERVISOR].keep("schedule", scheduling(scheduler, settings.run_at_start))
         yield
 
     app.cleanup_ctx.append(consumers)
     return app
 
 
-def _schedule(scheduler: Scheduler, at_start: tuple[str, ...]) -> Work:
+def scheduling(scheduler: Scheduler, at_start: tuple[str, ...]) -> Work:
+    """The work of a scheduler, some of whose jobs run once before it."""
     due = list(at_start)
 
     async def schedule() -> None:
         # Once each, however often this is started again.
         while due:
-            await scheduler.run_now(due.pop(0))
+            await scheduler.run_when_up(due.pop(0))
         await scheduler.run()
 
     return schedule

@@ -103,13 +103,13 @@ class Scheduler:
                 await self._sleep(AGAIN_S)
 
     async def run_slot(self, name: str, slot: float) -> bool:
-        """Run a job for a slot, unless somebody did. Returns whether it was run here."""
+        """Run a job for a slot, unless somebody did. Returns whether it was run here.
+
+        Raises:
+            StoreUnavailable: it was not run. It may be tried again.
+        """
         job = self._jobs[name]
-        try:
-            if not await self._claim(job, slot):
-                return False
-        except StoreUnavailable:
-            log.warning("a slot could not be claimed", extra={"job": name})
+        if not await self._claim(job, slot):
             return False
         try:
             result, outcome = await job.run(), "ok"
@@ -130,9 +130,18 @@ class Scheduler:
 
         Raises:
             KeyError: there is no such job.
-            StoreUnavailable: Redis gives no time to run it at.
+            StoreUnavailable: it was not run. It may be tried again.
         """
         return await self.run_slot(name, float(int(await self._now())))
+
+    async def run_when_up(self, name: str) -> bool:
+        """The same, for whoever can wait for Redis."""
+        while True:
+            try:
+                return await self.run_now(name)
+            except StoreUnavailable:
+                log.warning("a job has to wait for Redis", extra={"job": name})
+                await self._sleep(AGAIN_S)
 
     async def _now(self) -> float:
         # Never the host's own: a Redis that gives no time may take a claim a moment later.

@@ -6,8 +6,11 @@ from typing import Any
 
 import pytest
 
-from shared.schedule import LEASE_S, Job, Scheduler, agenda
-from shared.store import Store
+from cache_service.app import scheduling
+from shared.errors import StoreUnavailable
+from shared.schedule import AGAIN_S, LEASE_S, Job, Scheduler, agenda
+from shared.store import Argument, Store
+from tests.arena import Arena
 
 MIDNIGHT = datetime(2026, 3, 1, tzinfo=UTC).timestamp()
 HOUR = 3600.0
@@ -53,6 +56,18 @@ class Runs:
     async def __call__(self) -> dict[str, int]:
         self.slots.append(self._time.now)
         return {"runs": len(self.slots)}
+
+
+class Away(Store):
+    """Away as often as it is told to be."""
+
+    times = 0
+
+    async def run(self, name: str, keys: list[str], *args: Argument) -> Any:
+        if self.times:
+            self.times -= 1
+            raise StoreUnavailable("Redis: ConnectionError")
+        return await super().run(name, keys, *args)
 
 
 async def test_each_slot_runs_once_over_two_replicas_and_five_restarts(store: Store) -> None:
@@ -142,3 +157,51 @@ async def test_a_job_can_be_run_by_hand_and_keeps_its_schedule(store: Store) -> 
     assert len(runs.slots) == 2
     with pytest.raises(KeyError):
         await scheduler.run_now("no such job")
+
+
+async def test_a_job_run_by_hand_in_an_outage_is_the_caller_s_to_try_again(arena: Arena) -> None:
+    time = Time()
+    runs = Runs(time)
+    async with (store := Away(arena.redis_url)):
+        scheduler = Scheduler(store, [Job("hourly", "0 * * * *", runs)], clock=time.clock)
+        store.times = 1
+        with pytest.raises(StoreUnavailable):
+            await scheduler.run_now("hourly")
+        assert await scheduler.run_now("hourly")
+    assert len(runs.slots) == 1
+
+
+async def test_a_job_to_run_at_start_waits_for_redis(arena: Arena) -> None:
+    time = Time()
+    runs = Runs(time)
+
+    async def sleep(seconds: float) -> None:
+        if runs.slots:
+            raise TimeoutError  # it waits for its slot
+        time.now += seconds
+
+    async with (store := Away(arena.redis_url)):
+        job = Job("yearly", "0 0 1 1 *", runs)
+        scheduler = Scheduler(store, [job], clock=time.clock, sleep=sleep)
+        store.times = 2
+        with pytest.raises(ExceptionGroup):
+            await scheduling(scheduler, ("yearly",))()
+    assert runs.slots == [MIDNIGHT + 1 + 2 * AGAIN_S]
+
+
+async def test_the_newest_slot_that_came_in_an_outage_is_run_after_it(arena: Arena) -> None:
+    time = Time()
+    runs = Runs(time)
+
+    async def sleep(seconds: float) -> None:
+        if len(runs.slots) == 2:
+            raise TimeoutError
+        time.now += seconds
+
+    async with (store := Away(arena.redis_url)):
+        often = Job("often", "*/5 * * * *", runs)
+        store.times = 123  # from 00:05:00 until 00:15:15
+        with pytest.raises(ExceptionGroup):
+            await Scheduler(store, [often], clock=time.clock, sleep=sleep).run()
+        assert runs.slots == [MIDNIGHT + 915, MIDNIGHT + 1200]
+        assert float((await store.hash("consulta:job:often"))["slot"]) == MIDNIGHT + 1200

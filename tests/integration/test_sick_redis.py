@@ -17,11 +17,13 @@ from cache_service.settings import Settings
 from shared.app import BUS, CACHE, LOOKUPS, STORE, SUPERVISOR, runner_of
 from shared.cache import Cache
 from shared.errors import StoreUnavailable
-from shared.messages import Requested
+from shared.jobs import HEALTH
+from shared.messages import Requested, unix
 from shared.ops import ops_application
 from shared.queues import Queues
 from shared.reporter import event
 from shared.results import analysis_entry, analysis_field, to_cache
+from shared.schedule import agenda
 from shared.settings import load
 from shared.topology import REQUESTED
 from tests.arena import Arena, Arenas
@@ -127,6 +129,37 @@ async def test_a_message_met_by_it_is_held_and_handled_once_redis_is_well(
     assert {record.message for record in about} <= {"waiting"}
     depths = await Queues(stand.service[BUS], stand.service[STORE], {}).depths()
     assert not any(depth for name, depth in depths.items() if name.endswith(".dead"))
+
+
+@pytest.mark.parametrize("illness", ILLNESSES)
+async def test_a_job_asked_for_meanwhile_is_run_once_redis_is_well(
+    stand: Stand, illness: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    name, cron = HEALTH
+    store = stand.service[STORE]
+
+    async def last() -> float:
+        """When it began that last ended well."""
+        [shown] = await agenda(store, [(name, cron)])
+        return unix(shown["ultima"]) if shown["situacao"] == "ok" else 0.0
+
+    async def ran() -> bool:
+        return await last() > before
+
+    async def next_second() -> bool:
+        return int(await store.now()) > before
+
+    async def met() -> bool:
+        return any(record.name == "shared.consumer" for record in caplog.records)
+
+    before = await last()
+    await stand.until(next_second)
+    caplog.set_level(logging.WARNING, "shared.consumer")
+    with getattr(stand.redis, illness)():
+        status, _ = await stand.gateway.json("POST", f"/api/agenda/{name}", {})
+        assert status == 202
+        await stand.until(met)
+    await stand.until(ran)
 
 
 @pytest.mark.parametrize("illness", ILLNESSES)
