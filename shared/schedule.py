@@ -3,7 +3,7 @@
 A slot is a moment its expression names. Whoever first claims a slot in Redis runs it; the claim
 and the outcome stand in one hash a job, which is also what `/api/agenda` shows:
 
-    consulta:job:{name}     hash: slot, started, finished, outcome, result, missed
+    consulta:job:{name}     hash: slot, started, claimant, finished, outcome, result, missed
 
 Slots come by Redis' clock alone, so that a host whose own is off runs none too early, nor keeps
 another from running one. While Redis is away none comes: the newest that came meanwhile is run
@@ -20,6 +20,7 @@ from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any, Final
+from uuid import uuid4
 
 from cronsim import CronSim
 from msgspec import json
@@ -37,6 +38,9 @@ LEASE_S: Final = 300.0
 _HORIZON: Final = 1000
 # Seconds until Redis is asked again, where it gave no answer.
 AGAIN_S: Final = 5.0
+# What `job_claim` says.
+_CLAIMED: Final = 1
+_OVERTAKEN: Final = 2
 
 Clock = Callable[[], float]
 Sleep = Callable[[float], Awaitable[None]]
@@ -80,6 +84,10 @@ class Scheduler:
     ) -> None:
         self._store, self._jobs = store, {job.name: job for job in jobs}
         self._clock, self._sleep = clock, sleep
+        self._claiming = {name: asyncio.Lock() for name in self._jobs}
+        # By job, in whose name a slot was claimed whose answer was lost: it may stand, and nobody
+        # runs it.
+        self._claimants: dict[str, str] = {}
 
     async def run(self) -> None:
         """Until cancelled, or until one fails: then none of the others goes on behind its back."""
@@ -109,20 +117,15 @@ class Scheduler:
             StoreUnavailable: it was not run. It may be tried again.
         """
         job = self._jobs[name]
-        if not await self._claim(job, slot):
+        claimant = await self._claim(job, slot)
+        if claimant is None:
             return False
         try:
             result, outcome = await job.run(), "ok"
         except Exception as error:
             log.exception("a job failed", extra={"job": name})
             result, outcome = {"erro": type(error).__name__}, "erro"
-        metrics.job_runs.labels(name, outcome).inc()
-        try:
-            await self._store.run(
-                "job_finish", [_key(name)], slot, await self._now(), outcome, json.encode(result)
-            )
-        except StoreUnavailable:
-            log.warning("a job's outcome was not written down", extra={"job": name})
+        await self._finish(name, claimant, outcome, result)
         return True
 
     async def run_now(self, name: str) -> bool:
@@ -147,19 +150,38 @@ class Scheduler:
         # Never the host's own: a Redis that gives no time may take a claim a moment later.
         return await self._store.now() if self._clock is None else self._clock()
 
-    async def _claim(self, job: Job, slot: float) -> bool:
-        verdict, before, interrupted = await self._store.run(
-            "job_claim", [_key(job.name)], slot, await self._now(), LEASE_S
-        )
-        if not int(verdict):
-            return False
-        if int(interrupted):
-            metrics.job_runs.labels(job.name, "interrompida").inc()
-        if (missed := self._missed(job, float(before), slot)) > 0:
-            metrics.job_runs.labels(job.name, "perdida").inc(missed)
-            log.warning("slots were missed", extra={"job": job.name, "missed": missed})
-            await self._store.run("job_missed", [_key(job.name)], missed)
-        return True
+    async def _claim(self, job: Job, slot: float) -> str | None:
+        """Who runs the slot here; None if it is not to be run."""
+        name, verdict = job.name, _OVERTAKEN
+        # One claim at a time, so that one in doubt is made again by whoever comes next.
+        async with self._claiming[name]:
+            claimant = self._claimants.setdefault(name, uuid4().hex)
+            while verdict == _OVERTAKEN:
+                before = await self._store.do("HGET", _key(name), "slot") or b""
+                missed = self._missed(job, float(before or 0), slot)
+                verdict, interrupted = await self._store.run(
+                    "job_claim", [_key(name)],
+                    slot, await self._now(), LEASE_S, claimant, before, missed,
+                )  # fmt: skip
+            del self._claimants[name]
+        if verdict != _CLAIMED:
+            return None
+        if interrupted:
+            metrics.job_runs.labels(name, "interrompida").inc()
+        if missed:
+            metrics.job_runs.labels(name, "perdida").inc(missed)
+            log.warning("slots were missed", extra={"job": name, "missed": missed})
+        return claimant
+
+    async def _finish(self, name: str, claimant: str, outcome: str, result: Any) -> None:
+        metrics.job_runs.labels(name, outcome).inc()
+        try:
+            await self._store.run(
+                "job_finish", [_key(name)],
+                claimant, await self._now(), outcome, json.encode(result),
+            )  # fmt: skip
+        except StoreUnavailable:
+            log.warning("a job's outcome was not written down", extra={"job": name})
 
     def _missed(self, job: Job, before: float, slot: float) -> int:
         """Slots strictly between the last one that ran and this one."""

@@ -1,6 +1,7 @@
 """Periodic jobs on a real Redis and a clock of the test's own."""
 
 import asyncio
+from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime
 from typing import Any
 
@@ -59,14 +60,30 @@ class Runs:
 
 
 class Away(Store):
-    """Away as often as it is told to be."""
+    """Away as often as it is told to be, or gone before it has answered."""
 
-    times = 0
+    times = answers = 0
 
     async def run(self, name: str, keys: list[str], *args: Argument) -> Any:
         if self.times:
             self.times -= 1
             raise StoreUnavailable("Redis: ConnectionError")
+        answer = await super().run(name, keys, *args)
+        if self.answers:
+            self.answers -= 1
+            raise StoreUnavailable("Redis: TimeoutError")
+        return answer
+
+
+class Slow(Store):
+    """Something else happens before its next script runs."""
+
+    meanwhile: Callable[[], Awaitable[Any]] | None = None
+
+    async def run(self, name: str, keys: list[str], *args: Argument) -> Any:
+        if (meanwhile := self.meanwhile) is not None:
+            self.meanwhile = None
+            await meanwhile()
         return await super().run(name, keys, *args)
 
 
@@ -205,3 +222,70 @@ async def test_the_newest_slot_that_came_in_an_outage_is_run_after_it(arena: Are
             await Scheduler(store, [often], clock=time.clock, sleep=sleep).run()
         assert runs.slots == [MIDNIGHT + 915, MIDNIGHT + 1200]
         assert float((await store.hash("consulta:job:often"))["slot"]) == MIDNIGHT + 1200
+
+
+async def test_a_claim_whose_answer_was_lost_is_made_again_and_its_slot_run(
+    store: Store, arena: Arena
+) -> None:
+    time = Time()
+    runs = Runs(time)
+    job = Job("hourly", "0 * * * *", runs)
+    replica = Scheduler(store, [job], clock=time.clock)
+    assert await replica.run_slot("hourly", MIDNIGHT + HOUR)
+    async with (away := Away(arena.redis_url)):
+        scheduler = Scheduler(away, [job], clock=time.clock)
+        away.answers = 2
+        for _ in range(2):
+            with pytest.raises(StoreUnavailable):
+                await scheduler.run_slot("hourly", MIDNIGHT + 4 * HOUR)
+        assert not await replica.run_slot("hourly", MIDNIGHT + 4 * HOUR)
+        assert await scheduler.run_slot("hourly", MIDNIGHT + 4 * HOUR)
+        assert not await scheduler.run_slot("hourly", MIDNIGHT + 4 * HOUR)
+    assert len(runs.slots) == 2
+    [shown] = await agenda(store, [("hourly", "0 * * * *")], time.now)
+    # However often the claim was made, what it found missed counts once.
+    assert (shown["situacao"], shown["perdidas"]) == ("ok", 2)
+
+
+@pytest.mark.parametrize("later", [0, 7])
+async def test_a_run_by_hand_whose_answer_was_lost_is_run_by_whoever_comes_next(
+    arena: Arena, later: int
+) -> None:
+    time = Time()
+    runs = Runs(time)
+    async with (away := Away(arena.redis_url)):
+        scheduler = Scheduler(away, [Job("hourly", "0 * * * *", runs)], clock=time.clock)
+        away.answers = 1
+        with pytest.raises(StoreUnavailable):
+            await scheduler.run_now("hourly")
+        # Held meanwhile, it comes again a moment later, and a slot beside it.
+        time.now += later
+        ran = await asyncio.gather(
+            scheduler.run_now("hourly"), scheduler.run_slot("hourly", MIDNIGHT)
+        )
+        assert list(ran) == [True, False]
+        assert len(runs.slots) == 1
+
+
+async def test_a_claim_that_arrives_when_its_run_is_over_is_none(store: Store) -> None:
+    time = Time()
+    scheduler = Scheduler(store, [Job("hourly", "0 * * * *", Runs(time))], clock=time.clock)
+    assert await scheduler.run_slot("hourly", MIDNIGHT + HOUR)
+    last = await store.hash("consulta:job:hourly")
+    # It hung in a connection that was given up.
+    late = (MIDNIGHT + 2 * HOUR, time.now, LEASE_S, last["claimant"], last["slot"], 0)
+    assert await store.run("job_claim", ["consulta:job:hourly"], *late) == [0, 0]
+    assert await store.hash("consulta:job:hourly") == last
+
+
+async def test_what_another_claimed_in_between_is_not_counted_as_missed(arena: Arena) -> None:
+    time = Time()
+    job = Job("hourly", "0 * * * *", Runs(time))
+    async with (slow := Slow(arena.redis_url)), Store(arena.redis_url) as store:
+        replica = Scheduler(store, [job], clock=time.clock)
+        assert await replica.run_slot("hourly", MIDNIGHT + HOUR)
+        slow.meanwhile = lambda: replica.run_slot("hourly", MIDNIGHT + 4 * HOUR)
+        scheduler = Scheduler(slow, [job], clock=time.clock)
+        assert await scheduler.run_slot("hourly", MIDNIGHT + 5 * HOUR)
+        [shown] = await agenda(store, [("hourly", "0 * * * *")], time.now)
+    assert shown["perdidas"] == 2

@@ -224,7 +224,7 @@ async def test_whoever_writes_hears_of_an_outage(stand: Stand, illness: str) -> 
     store = stand.service[STORE]
     with getattr(stand.redis, illness)():
         for write in (
-            store.run("job_missed", ["job"], 1),
+            store.run("job_claim", ["job"], 1, 1, 1, "me", "", 0),
             store.do("SET", "key", 1),
             stand.service[LOOKUPS].accept("task", 60),
             stand.service[CACHE].raise_version(),

@@ -1,13 +1,24 @@
--- Claim one slot of a periodic job.
--- KEYS: job   ARGV: slot, now, lease (all seconds)
--- Returns {1 if claimed, the slot claimed before (0: none), 1 if that run never ended}.
+-- Claim one slot of a periodic job, and count the slots that nobody ran since the one before.
+-- A claim may be made again by the same claimant, whose answer was lost: it runs nothing yet. So
+-- it is given what it had, or a later slot in its stead.
+-- KEYS: job   ARGV: slot, now, lease (all seconds), claimant, the slot claimed before as it is
+--   known ('': none), slots missed since then
+-- Returns {what, 1 if the run before never ended}, where what is 0: the slot is over, 1: claimed,
+--   2: another one was claimed meanwhile.
 local slot, now, lease = tonumber(ARGV[1]), tonumber(ARGV[2]), tonumber(ARGV[3])
-local before = tonumber(redis.call('HGET', KEYS[1], 'slot') or '0')
-if slot <= before then return {0, '0', 0} end
-local started = tonumber(redis.call('HGET', KEYS[1], 'started') or '0')
-local finished = redis.call('HEXISTS', KEYS[1], 'finished')
--- A run may outlast its slot; the next one waits for its own turn.
-if started > 0 and finished == 0 and now < started + lease then return {0, '0', 0} end
-redis.call('HSET', KEYS[1], 'slot', ARGV[1], 'started', ARGV[2])
+local known = redis.call('HMGET', KEYS[1], 'slot', 'started', 'finished', 'claimant')
+local before, started = tonumber(known[1] or '0'), tonumber(known[2] or '0')
+local under_way, again = started > 0 and not known[3], known[4] == ARGV[4]
+if again then
+  if not under_way then return {0, 0} end
+else
+  if slot <= before then return {0, 0} end
+  -- A run may outlast its slot; the next one waits for its own turn.
+  if under_way and now < started + lease then return {0, 0} end
+end
+if (known[1] or '') ~= ARGV[5] then return {2, 0} end
+redis.call('HSET', KEYS[1], 'started', ARGV[2], 'claimant', ARGV[4])
+if slot > before then redis.call('HSET', KEYS[1], 'slot', ARGV[1]) end
 redis.call('HDEL', KEYS[1], 'finished', 'outcome')
-return {1, tostring(before), (started > 0 and finished == 0) and 1 or 0}
+if tonumber(ARGV[6]) > 0 then redis.call('HINCRBY', KEYS[1], 'missed', ARGV[6]) end
+return {1, (under_way and not again) and 1 or 0}
