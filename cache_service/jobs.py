@@ -2,7 +2,7 @@
 
 import asyncio
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Final
 
 from shared import reach
 from shared.cache import Cache
@@ -12,6 +12,9 @@ from shared.jobs import CLEANING, HEALTH
 from shared.queues import Queues
 from shared.schedule import Job
 from shared.store import Store
+
+# Seconds it may take to walk over all keys there are.
+CLEANING_S: Final = 300.0
 
 
 @dataclass(frozen=True)
@@ -24,7 +27,7 @@ class Jobs:
 
     def all(self) -> list[Job]:
         """Every job with its schedule."""
-        return [Job(*CLEANING, self.clean), Job(*HEALTH, self.check)]
+        return [Job(*CLEANING, self.clean, lease=CLEANING_S), Job(*HEALTH, self.check)]
 
     async def clean(self) -> dict[str, Any]:
         """Remove from the cache what no lookup can use any more."""

@@ -3,15 +3,16 @@
 A slot is a moment its expression names. Whoever first claims a slot in Redis runs it; the claim
 and the outcome stand in one hash a job, which is also what `/api/agenda` shows:
 
-    consulta:job:{name}     hash: slot, started, claimant, finished, outcome, result, missed
+    consulta:job:{name}     hash: slot, started, lease, claimant, finished, outcome, result, missed
 
 Slots come by Redis' clock alone, so that a host whose own is off runs none too early, nor keeps
 another from running one. While Redis is away none comes: the newest that came meanwhile is run
 once it is back.
 
 A slot whose process died is not run a second time: it is reported as `interrompida`, since a job
-that kills its process would otherwise kill one after the other. Slots that passed while no
-process ran are not made up for, but counted as missed.
+that kills its process would otherwise kill one after the other. The next one waits until that is
+known, as it waits for a run that outlasts its slot. Slots that passed while no process ran are not
+made up for, but counted as missed.
 """
 
 import asyncio
@@ -32,15 +33,17 @@ from shared.store import Store
 
 log = logging.getLogger(__name__)
 
-# A run that is not over by then was interrupted.
-LEASE_S: Final = 300.0
+# A run that is not over by then was interrupted, where its job says nothing else. The next slot
+# waits for that, so it is well below the time between slots.
+LEASE_S: Final = 60.0
 # Slots looked back for, to count the missed ones.
 _HORIZON: Final = 1000
-# Seconds until Redis is asked again, where it gave no answer.
+# Seconds until a slot is tried again that could not be claimed.
 AGAIN_S: Final = 5.0
 # What `job_claim` says.
 _CLAIMED: Final = 1
 _OVERTAKEN: Final = 2
+_UNDER_WAY: Final = 3
 
 Clock = Callable[[], float]
 Sleep = Callable[[float], Awaitable[None]]
@@ -48,11 +51,15 @@ Sleep = Callable[[float], Awaitable[None]]
 
 @dataclass(frozen=True)
 class Job:
-    """A function to run at each slot of a cron expression, in UTC. Its result is shown as JSON."""
+    """A function to run at each slot of a cron expression, in UTC. Its result is shown as JSON.
+
+    A run that takes longer than `lease` seconds counts as interrupted.
+    """
 
     name: str
     cron: str
     run: Callable[[], Awaitable[Any]]
+    lease: float = LEASE_S
 
     def after(self, moment: float) -> float:
         """The first slot after a moment, both Unix seconds."""
@@ -64,6 +71,10 @@ class Job:
         while (later := self.after(slot)) <= now:
             slot = later
         return slot
+
+
+class _UnderWay(Exception):
+    """Another run goes on, or died and is waited for."""
 
 
 class Scheduler:
@@ -104,29 +115,22 @@ class Scheduler:
                 if now < slot:
                     await self._sleep(slot - now)
                     continue
-                await self.run_slot(job.name, slot)
+                await self._run(job, slot)
                 slot = None
-            except StoreUnavailable:
-                log.warning("a slot has to wait for Redis", extra={"job": job.name})
+            except (StoreUnavailable, _UnderWay) as error:
+                log.warning("a slot has to wait", extra={"job": job.name, "error": str(error)})
                 await self._sleep(AGAIN_S)
 
     async def run_slot(self, name: str, slot: float) -> bool:
-        """Run a job for a slot, unless somebody did. Returns whether it was run here.
+        """Run a job for a slot, unless somebody did or is at it. Returns whether it was run here.
 
         Raises:
             StoreUnavailable: it was not run. It may be tried again.
         """
-        job = self._jobs[name]
-        claimant = await self._claim(job, slot)
-        if claimant is None:
-            return False
         try:
-            result, outcome = await job.run(), "ok"
-        except Exception as error:
-            log.exception("a job failed", extra={"job": name})
-            result, outcome = {"erro": type(error).__name__}, "erro"
-        await self._finish(name, claimant, outcome, result)
-        return True
+            return await self._run(self._jobs[name], slot)
+        except _UnderWay:
+            return False
 
     async def run_now(self, name: str) -> bool:
         """Run a job out of its schedule. At most once a second, over all replicas.
@@ -150,8 +154,19 @@ class Scheduler:
         # Never the host's own: a Redis that gives no time may take a claim a moment later.
         return await self._store.now() if self._clock is None else self._clock()
 
+    async def _run(self, job: Job, slot: float) -> bool:
+        if (claimant := await self._claim(job, slot)) is None:
+            return False
+        try:
+            result, outcome = await job.run(), "ok"
+        except Exception as error:
+            log.exception("a job failed", extra={"job": job.name})
+            result, outcome = {"erro": type(error).__name__}, "erro"
+        await self._finish(job.name, claimant, outcome, result)
+        return True
+
     async def _claim(self, job: Job, slot: float) -> str | None:
-        """Who runs the slot here; None if it is not to be run."""
+        """Who runs the slot here; None if it is over."""
         name, verdict = job.name, _OVERTAKEN
         # One claim at a time, so that one in doubt is made again by whoever comes next.
         async with self._claiming[name]:
@@ -161,9 +176,11 @@ class Scheduler:
                 missed = self._missed(job, float(before or 0), slot)
                 verdict, interrupted = await self._store.run(
                     "job_claim", [_key(name)],
-                    slot, await self._now(), LEASE_S, claimant, before, missed,
+                    slot, await self._now(), job.lease, claimant, before, missed,
                 )  # fmt: skip
             del self._claimants[name]
+        if verdict == _UNDER_WAY:
+            raise _UnderWay("another run goes on")
         if verdict != _CLAIMED:
             return None
         if interrupted:
@@ -219,7 +236,8 @@ def _situation(last: dict[str, str], now: float) -> str:
         return "nunca"
     if "finished" in last:
         return last["outcome"]
-    return "em_curso" if now < float(last["started"]) + LEASE_S else "interrompida"
+    lease = float(last.get("lease", LEASE_S))
+    return "em_curso" if now < float(last["started"]) + lease else "interrompida"
 
 
 def _key(name: str) -> str:

@@ -3,12 +3,15 @@
 import asyncio
 from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime
+from itertools import pairwise
 from typing import Any
 
 import pytest
 
 from cache_service.app import scheduling
+from cache_service.jobs import Jobs
 from shared.errors import StoreUnavailable
+from shared.jobs import JOBS
 from shared.schedule import AGAIN_S, LEASE_S, Job, Scheduler, agenda
 from shared.store import Argument, Store
 from tests.arena import Arena
@@ -127,28 +130,71 @@ async def test_slots_nobody_was_there_for_are_counted_as_missed(store: Store) ->
     assert shown["perdidas"] == 3
 
 
-async def test_a_run_whose_process_died_is_shown_and_does_not_stop_the_next(store: Store) -> None:
-    time = Time()
+async def killed(arena: Arena, job: Job, time: Time, slot: float | None = None) -> None:
+    """Have a process begin a run, by hand if for no slot, and die during it."""
+    begun = asyncio.Event()
 
-    async def never() -> None:
+    async def endless() -> None:
+        begun.set()
         await asyncio.Event().wait()
 
-    job = Job("fatal", "0 * * * *", never)
-    scheduler = Scheduler(store, [job], clock=time.clock, sleep=time.sleep)
-    running = asyncio.create_task(scheduler.run_slot("fatal", MIDNIGHT + HOUR))
-    async with asyncio.timeout(10):
-        while not await store.hash("consulta:job:fatal"):
-            await asyncio.sleep(0)
-    running.cancel()
-    await asyncio.gather(running, return_exceptions=True)
+    async with (store := Away(arena.redis_url)):
+        process = Scheduler(store, [Job(job.name, job.cron, endless)], clock=time.clock)
+        run = process.run_now(job.name) if slot is None else process.run_slot(job.name, slot)
+        running = asyncio.create_task(run)
+        await begun.wait()
+        # Whatever it may have to say is not heard.
+        store.times = 1000
+        running.cancel()
+        await asyncio.gather(running, return_exceptions=True)
+
+
+async def test_a_run_whose_process_died_is_shown_and_does_not_stop_the_next(
+    store: Store, arena: Arena
+) -> None:
+    time = Time()
+    job = Job("fatal", "0 * * * *", Runs(time))
+    await killed(arena, job, time, MIDNIGHT + HOUR)
     time.now += LEASE_S + 1
     [shown] = await agenda(store, [("fatal", "0 * * * *")], time.now)
     assert shown["situacao"] == "interrompida"
-    good = Job("fatal", "0 * * * *", Runs(time))
-    again = Scheduler(store, [good], clock=time.clock, sleep=time.sleep)
+    again = Scheduler(store, [job], clock=time.clock, sleep=time.sleep)
     assert await again.run_slot("fatal", MIDNIGHT + 2 * HOUR)
     [shown] = await agenda(store, [("fatal", "0 * * * *")], time.now)
     assert shown["situacao"] == "ok"
+
+
+@pytest.mark.parametrize(("died", "late"), [(180, 0), (270, 30)])
+async def test_a_run_by_hand_that_dies_costs_no_slot(
+    store: Store, arena: Arena, died: int, late: int
+) -> None:
+    time = Time()
+    runs = Runs(time)
+    [job] = [Job(name, cron, runs) for name, cron in JOBS if cron.startswith("*/5 ")]
+
+    async def sleep(seconds: float) -> None:
+        if len(runs.slots) == 2:
+            raise TimeoutError
+        time.now += seconds
+
+    time.now = MIDNIGHT + died
+    await killed(arena, job, time)
+    time.now += 1
+    with pytest.raises(ExceptionGroup):
+        await Scheduler(store, [job], clock=time.clock, sleep=sleep).run()
+    # The next slot waits until it is known that nobody runs any more, and the one after is on time.
+    assert runs.slots == [MIDNIGHT + 300 + late, MIDNIGHT + 600]
+    [shown] = await agenda(store, [(job.name, job.cron)], time.now)
+    assert (shown["situacao"], shown["perdidas"]) == ("ok", 0)
+
+
+def test_every_job_is_given_up_well_before_its_next_slot() -> None:
+    nothing: Any = None
+    for job in Jobs(nothing, nothing, nothing).all():
+        slots = [MIDNIGHT]
+        while len(slots) < 1000:
+            slots.append(job.after(slots[-1]))
+        assert job.lease <= min(later - slot for slot, later in pairwise(slots)) / 5
 
 
 async def test_a_job_that_fails_is_shown_as_failed(store: Store) -> None:
