@@ -18,6 +18,7 @@ made up for, but counted as missed.
 import asyncio
 import logging
 from collections.abc import Awaitable, Callable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any, Final
@@ -30,6 +31,7 @@ from shared import metrics
 from shared.errors import StoreUnavailable
 from shared.messages import instant
 from shared.store import Store
+from shared.tasks import is_cancelled
 
 log = logging.getLogger(__name__)
 
@@ -40,6 +42,8 @@ LEASE_S: Final = 60.0
 _HORIZON: Final = 1000
 # Seconds until a slot is tried again that could not be claimed.
 AGAIN_S: Final = 5.0
+# Seconds that a run which is cancelled may take to say so.
+GOODBYE_S: Final = 2.0
 # What `job_claim` says.
 _CLAIMED: Final = 1
 _OVERTAKEN: Final = 2
@@ -159,7 +163,12 @@ class Scheduler:
             return False
         try:
             result, outcome = await job.run(), "ok"
-        except Exception as error:
+        except (Exception, asyncio.CancelledError) as error:
+            # A CancelledError that nobody asked for is some other task's.
+            if is_cancelled():
+                # An ordinary end, which the next slot need not wait to find out.
+                await asyncio.shield(self._interrupted(job.name, claimant))
+                raise
             log.exception("a job failed", extra={"job": job.name})
             result, outcome = {"erro": type(error).__name__}, "erro"
         await self._finish(job.name, claimant, outcome, result)
@@ -189,6 +198,11 @@ class Scheduler:
             metrics.job_runs.labels(name, "perdida").inc(missed)
             log.warning("slots were missed", extra={"job": name, "missed": missed})
         return claimant
+
+    async def _interrupted(self, name: str, claimant: str) -> None:
+        with suppress(TimeoutError):
+            async with asyncio.timeout(GOODBYE_S):
+                await self._finish(name, claimant, "interrompida", None)
 
     async def _finish(self, name: str, claimant: str, outcome: str, result: Any) -> None:
         metrics.job_runs.labels(name, outcome).inc()

@@ -188,6 +188,46 @@ async def test_a_run_by_hand_that_dies_costs_no_slot(
     assert (shown["situacao"], shown["perdidas"]) == ("ok", 0)
 
 
+@pytest.mark.parametrize("hangs", [False, True])
+async def test_a_run_that_is_stopped_says_so_at_once_if_it_can(
+    arena: Arena, monkeypatch: pytest.MonkeyPatch, hangs: bool
+) -> None:
+    time = Time()
+    begun = asyncio.Event()
+
+    async def endless() -> None:
+        begun.set()
+        await asyncio.Event().wait()
+
+    async with (store := Slow(arena.redis_url)):
+        job = Job("often", "*/5 * * * *", endless)
+        time.now = MIDNIGHT + 299
+        running = asyncio.create_task(Scheduler(store, [job], clock=time.clock).run_now("often"))
+        await begun.wait()
+        if hangs:
+            monkeypatch.setattr("shared.schedule.GOODBYE_S", 0.01)
+            store.meanwhile = asyncio.Event().wait
+        running.cancel()
+        await asyncio.wait({running})
+        assert running.cancelled()
+        [shown] = await agenda(store, [("often", job.cron)], time.now)
+        assert shown["situacao"] == ("em_curso" if hangs else "interrompida")
+        time.now += 1
+        again = Scheduler(store, [Job("often", job.cron, Runs(time))], clock=time.clock)
+        assert await again.run_slot("often", MIDNIGHT + 300) is not hangs
+
+
+async def test_a_job_that_another_s_cancellation_ends_has_failed(store: Store) -> None:
+    async def fails() -> None:
+        raise asyncio.CancelledError
+
+    time = Time()
+    scheduler = Scheduler(store, [Job("bad", "0 * * * *", fails)], clock=time.clock)
+    assert await scheduler.run_slot("bad", MIDNIGHT)
+    [shown] = await agenda(store, [("bad", "0 * * * *")], time.now)
+    assert shown["situacao"] == "erro"
+
+
 def test_every_job_is_given_up_well_before_its_next_slot() -> None:
     nothing: Any = None
     for job in Jobs(nothing, nothing, nothing).all():
