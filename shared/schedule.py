@@ -200,19 +200,23 @@ class Scheduler:
         return claimant
 
     async def _interrupted(self, name: str, claimant: str) -> None:
-        with suppress(TimeoutError):
+        with suppress(StoreUnavailable, TimeoutError):
             async with asyncio.timeout(GOODBYE_S):
-                await self._finish(name, claimant, "interrompida", None)
+                await self._write(name, claimant, "interrompida", None)
 
     async def _finish(self, name: str, claimant: str, outcome: str, result: Any) -> None:
+        """Write down how a run ended, however long that takes: else it looks like one that died."""
+        while True:
+            try:
+                return await self._write(name, claimant, outcome, result)
+            except StoreUnavailable:
+                log.warning("a job's outcome has to wait for Redis", extra={"job": name})
+                await self._sleep(AGAIN_S)
+
+    async def _write(self, name: str, claimant: str, outcome: str, result: Any) -> None:
+        args = claimant, await self._now(), outcome, json.encode(result)
+        await self._store.run("job_finish", [_key(name)], *args)
         metrics.job_runs.labels(name, outcome).inc()
-        try:
-            await self._store.run(
-                "job_finish", [_key(name)],
-                claimant, await self._now(), outcome, json.encode(result),
-            )  # fmt: skip
-        except StoreUnavailable:
-            log.warning("a job's outcome was not written down", extra={"job": name})
 
     def _missed(self, job: Job, before: float, slot: float) -> int:
         """Slots strictly between the last one that ran and this one."""

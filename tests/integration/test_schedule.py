@@ -217,6 +217,24 @@ async def test_a_run_that_is_stopped_says_so_at_once_if_it_can(
         assert await again.run_slot("often", MIDNIGHT + 300) is not hangs
 
 
+async def test_a_run_that_ends_in_an_outage_is_written_down_after_it(arena: Arena) -> None:
+    time = Time()
+
+    async def sleep(seconds: float) -> None:
+        time.now += seconds
+
+    async with (store := Away(arena.redis_url)):
+
+        async def cut_off() -> None:
+            store.times = 2
+
+        job = Job("hourly", "0 * * * *", cut_off)
+        scheduler = Scheduler(store, [job], clock=time.clock, sleep=sleep)
+        assert await scheduler.run_now("hourly")
+        [shown] = await agenda(store, [("hourly", job.cron)], time.now)
+    assert (shown["situacao"], time.now) == ("ok", MIDNIGHT + 1 + 2 * AGAIN_S)
+
+
 async def test_a_job_that_another_s_cancellation_ends_has_failed(store: Store) -> None:
     async def fails() -> None:
         raise asyncio.CancelledError
