@@ -56,7 +56,11 @@ class Whole(web.StreamResponse):
 
     async def prepare(self, request: BaseRequest) -> AbstractStreamWriter:
         writer = request.writer
-        await writer.write(self._whole)
+        if len(self._whole) > sse.TOGETHER:
+            # A write as large may wait by itself.
+            await sse.taken(request, writer.write(self._whole))
+        else:
+            await writer.write(self._whole)
         if request.protocol.writing_paused:
             # Each request has a writer of its own, so none of them sees what has piled up of all.
             await sse.taken(request, writer.drain())

@@ -11,10 +11,11 @@ import msgspec
 import pytest
 import pytest_asyncio
 from aiohttp import web
+from msgspec.structs import replace
 
 from gateway import sse
 from gateway.streams import RELAY
-from shared.app import BUS, LOOKUPS
+from shared.app import BUS, CACHE, LOOKUPS
 from shared.log import _without_request
 from shared.lookups import Plan
 from shared.reporter import event
@@ -151,12 +152,16 @@ async def _connected(gateway: Gateway) -> socket.socket:
     return connection
 
 
+@pytest.mark.parametrize("size", [1, 100_000])
 async def test_a_client_that_asks_on_and_on_and_reads_no_hit_is_cut_off(
-    gateways: Gateways, store: Store, monkeypatch: pytest.MonkeyPatch
+    gateways: Gateways, store: Store, monkeypatch: pytest.MonkeyPatch, size: int
 ) -> None:
     monkeypatch.setattr(sse, "WRITE_TIMEOUT_S", 0.5)
     gateway = await gateways.start()
     await fill(store, gateway, cep(1), 1)
+    cache, digest = gateway.app[CACHE], gateway.app[CACHE].digest("cep", cep(1)["identificador"])
+    entry = (await cache.read("cep", digest))["endereco"]
+    await cache.write("cep", digest, {"endereco": replace(entry, data={"x": "x" * size})})
     body = msgspec.json.encode(cep(1))
     length = b"Content-Length: %d\r\n\r\n" % len(body)
     asked = b"POST /api/consulta-stream HTTP/1.1\r\n" + HEAD + length + body
