@@ -203,9 +203,19 @@ class Asking:
         False if there is one of this task_id that was begun, or has ended.
         """
         about = self._about()
-        return await self.app[LOOKUPS].keep(
+        kept = await self.app[LOOKUPS].keep(
             self.task_id, ORIGIN, self.asked.kind, hit.events, **about
         )
+        await self._hold()
+        return kept
+
+    async def _hold(self) -> None:
+        """Have the Idempotency-Key stand for this. Whoever was first to use it may have been
+        refused meanwhile, and have left it free.
+        """
+        if self.once and not self.first:
+            with contextlib.suppress(StoreUnavailable):
+                await self.app[LOOKUPS].once(self.once, self.told, IDEMPOTENT_S)
 
     async def _begin(self) -> None:
         """Write the lookup down, so that it can be followed at once, and have its stages done."""
@@ -231,10 +241,7 @@ class Asking:
                 await self.app[QUOTAS].free(self.caller, self.task_id)
             raise
         self.new = planned.is_new
-        if self.once and not self.first:
-            # Whoever was first may have been refused meanwhile, and have left the key free.
-            with contextlib.suppress(StoreUnavailable):
-                await self.app[LOOKUPS].once(self.once, self.told, IDEMPOTENT_S)
+        await self._hold()
         if not self.listener:
             await self._ordered(planned)
             return

@@ -62,7 +62,8 @@ def written(form: Form, events: Sequence[Event], task_id: str, first: int = 1) -
 def identity(stages: Sequence[Stage], entries: Entries) -> list[str]:
     """What tells this cached answer from any other there was or will be.
 
-    The analysis follows from the rest: whoever is answered on the bus has it made again.
+    The analysis is none of it: it is made of these answers, and made again for whoever is answered
+    with them on the bus, which is no reason for whoever comes back to a hit to find it gone.
     """
     named = [entries[name] for name in stages]
     return [text for entry in named for text in (entry.fetched, entry.source, entry.outcome)]
