@@ -25,12 +25,12 @@ if ended or redis.call('EXISTS', lookup) == 0 then
   redis.call('ZREM', KEYS[2], task)
   return {ended and 'ended' or 'unknown', ended or '', ''}
 end
+redis.call('ZREM', 'consulta:scheduled', task)
 redis.call('HSET', lookup, 'alone', 1)
 -- The first that was said holds.
 if last ~= '' then redis.call('HSETNX', lookup, 'last', last) end
 last = redis.call('HGET', lookup, 'last') or ''
 redis.call('ZADD', KEYS[2], 'XX', 'LT', now / 1000 + 3, task)
-redis.call('ZREM', 'consulta:scheduled', task)
 redis.call('HDEL', lookup, 'request')
 
 local flight = redis.call('HGET', lookup, 'flight')
