@@ -104,6 +104,11 @@ class Bus:
         return self._publisher.is_up
 
     @property
+    def unconfirmed(self) -> int:
+        """How many messages are before one that is published now."""
+        return self._confirms.count
+
+    @property
     def trouble(self) -> str:
         """Why it is not up, in a few words: of the first link that could tell. Empty if it is."""
         links = (self._publisher, *self._links)

@@ -24,6 +24,11 @@ class Confirms:
         self._heard = False
         self._timer: asyncio.TimerHandle | None = None
 
+    @property
+    def count(self) -> int:
+        """How many they are."""
+        return len(self._waits)
+
     @asynccontextmanager
     async def awaited(self, silence: float) -> AsyncIterator[None]:
         """Publish and wait for the confirm in this block; leaving it well is the confirm.

@@ -33,6 +33,9 @@ log = logging.getLogger(__name__)
 Item = TypeVar("Item")
 
 EVERY_S: Final = 1.0
+# Messages before what a process would have to tell of an end. With more of them it leaves what is
+# overdue to the others, for as long as it takes until each of them has looked.
+BUSY: Final = 100
 # Later than any delay that only took its time.
 GRACE_S: Final = 3.0
 # The same of an order, whose delay may be up to three seconds longer than its time: see `consumer`.
@@ -103,7 +106,8 @@ class Sweeper:
         Raises:
             StoreUnavailable: the rest is overdue still.
         """
-        overdue = await self._lookups.overdue("deadlines", 0)
+        late = EVERY_S if self._bus.unconfirmed > BUSY else 0
+        overdue = await self._lookups.overdue("deadlines", late)
         await _each(overdue, self._conclude)
         return len(overdue)
 

@@ -1,6 +1,7 @@
 """What is overdue is ended, what the delay queues lost is sent again, and nothing for nothing."""
 
 import asyncio
+from contextlib import AsyncExitStack
 from typing import Any
 
 import msgspec
@@ -10,7 +11,7 @@ from shared.bus import Bus
 from shared.consumer import Consumer, Delivery
 from shared.errors import BusUnavailable, StoreUnavailable
 from shared.flow.ending import Endings
-from shared.flow.sweeper import Sweeper
+from shared.flow.sweeper import BUSY, EVERY_S, Sweeper
 from shared.lookups import Lookups
 from shared.messages import Requested
 from shared.reporter import Reporter, event
@@ -117,6 +118,25 @@ async def put_off(lookups: Lookups, delay: float) -> None:
     plan = await lookups.plan(asked, "digest", "s", ["endereco"], started("cep", ["endereco"]))
     assert (plan.verdict, plan.seconds) == ("early", delay)
     await lookups.schedule(asked, plan.deadline - asked.deadline)
+
+
+async def test_whoever_has_much_to_send_leaves_what_is_overdue_to_the_others_for_a_second(
+    bus: Bus, lookups: Lookups, sweeper: Sweeper, clock: Clock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What it tells of an end would stand behind all that."""
+    await planned(lookups, request(prazo=30))
+    clock.forward(30.5)
+    async with AsyncExitStack() as waiting:
+        for _ in range(BUSY + 1):
+            await waiting.enter_async_context(bus._confirms.awaited(30))
+        assert await sweeper.conclude() == 0
+        clock.forward(EVERY_S)
+        # Nobody did: so it does.
+        assert await sweeper.conclude() == 1
+    monkeypatch.setattr(sweeper, "_untold", {})
+    clock.forward(30)
+    assert bus.unconfirmed == 0
+    assert await sweeper.conclude() == 1
 
 
 async def test_a_lookup_whose_delay_was_lost_begins_all_the_same(
@@ -234,7 +254,8 @@ async def test_an_end_that_meets_a_breaking_connection_is_told_by_the_next_one(
     listener = Listener(bus, lookups, monkeypatch, BusUnavailable("it broke"))
     assert await swept(sweeper) == 1
     await told(sweeper, listener.settled)
-    assert listener.heard == ["endereco", "analysis", "completo"]
+    # Whatever was heard of it before, all is told again.
+    assert listener.heard[-3:] == ["endereco", "analysis", "completo"]
 
 
 async def test_what_is_not_told_yet_is_told_before_the_process_ends(

@@ -29,6 +29,8 @@ TASK = str(uuid4())
 class Away:
     """A bus that loses its broker at the event of one type, the first time."""
 
+    unconfirmed = 0
+
     def __init__(self, at: str) -> None:
         self._at: str | None = at
         self.told: list[str] = []
