@@ -6,7 +6,7 @@ are sent news; any other origin gets each event as a message of its own, persist
 
 import asyncio
 from collections import defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Awaitable, Iterable, Mapping, Sequence
 from typing import Any, Final
 
 from msgspec import Struct, json
@@ -91,16 +91,18 @@ class Reporter:
                 listening[listener].append(task)
             if origin != GATEWAY:
                 others.append((task, origin))
+        sending: list[Awaitable[None]] = []
         for seq, body in events:
             type_ = _type.decode(body).tipo
             for listener, tasks in listening.items():
                 self._bus.news(listener, News(tasks, seq, type_, body))
-            await asyncio.gather(
-                *(
-                    self._bus.event(event_key(origin, task, type_), addressed(body, task, seq))
-                    for task, origin in others
-                )
-            )
+            sending += [
+                self._bus.event(event_key(origin, task, type_), addressed(body, task, seq))
+                for task, origin in others
+            ]
+        # One channel keeps them in order. Waiting for each confirm before the next is sent, a busy
+        # broker would take as many of its turns to tell an end as there are events.
+        await asyncio.gather(*sending)
 
 
 def event(type_: EventType, data: Any = None, outcome: Outcome | None = None) -> Event:

@@ -5,6 +5,7 @@ import time
 from typing import Any
 
 import aio_pika
+import msgspec
 import pytest
 from aio_pika.abc import AbstractChannel, AbstractIncomingMessage
 
@@ -13,8 +14,12 @@ from shared.consumer import ATTEMPT, Consumer, Delivery
 from shared.errors import BusUnavailable, StoreUnavailable
 from shared.intake import Intake
 from shared.limits import Limit, Limiter, Permit
+from shared.link import UNCONFIRMED
+from shared.lookups import Lookups
+from shared.messages import encode
+from shared.reporter import Reporter, event
 from shared.store import Store
-from shared.topology import DELAY_LEVELS, DELIVER, LONGEST_DELAY, delay_route
+from shared.topology import DELAY_LEVELS, DELIVER, EVENTS, LONGEST_DELAY, delay_route
 from tests.arena import Arena
 from tests.integration.notes import NOTES, PATIENCE, Note
 
@@ -66,6 +71,22 @@ async def test_a_message_reaches_its_handler_with_its_priority(
     await bus.command(NOTES, Note("one"), priority=7)
     assert await hearer.until(1) == ["one"]
     assert hearer.heard[0][1].priority == 7
+
+
+async def test_an_asker_is_told_many_events_at_once_in_their_order(
+    bus: Bus, store: Store, channel: AbstractChannel
+) -> None:
+    queue = await channel.declare_queue(exclusive=True)
+    await queue.bind(EVENTS, "billing.#")
+    log = [encode(event("aguardando", {"n": number})) for number in range(2 * UNCONFIRMED)]
+    await Reporter(bus, Lookups(store)).tell_one("task", "billing", log)
+    heard: list[int] = []
+    async with asyncio.timeout(30):
+        while len(heard) < len(log):
+            message = await queue.get(no_ack=True, fail=False)
+            if message is not None:
+                heard.append(msgspec.json.decode(message.body)["seq"])
+    assert heard == list(range(1, len(log) + 1))
 
 
 async def test_no_message_waits_for_the_one_before_it_to_be_drained_unless_there_are_too_many(
