@@ -14,6 +14,7 @@ position in the log is its `seq` for every one of them.
     consulta:waiting:{queue}        zset: flights waiting to be taken, by time of arrival
     consulta:deadlines              zset: tasks that were accepted and have not ended, by deadline
     consulta:scheduled              zset: tasks that have still to begin, by the time they start
+    consulta:untold                 zset: <flight> <task> of gateways that plan, by when to look
     consulta:put_off                zset: <step>:<flight> of orders put off, by when they come back
     consulta:overtaken:{queue}      hash: who has waited longest, and how often others went before
     consulta:active:{queue}         zset: flights being worked on, by deadline
@@ -60,11 +61,12 @@ SENDING_S: Final = 4
 _RENEW_MS: Final = 10_000
 # When to look again at what was found overdue: soon at a deadline, whose asker waits, later at
 # what begins, whose message may only stand in a long queue. And how much to take at once.
-_AGAIN_S: Final = {"deadlines": 3.0, "scheduled": 10.0, "put_off": 30.0}
+_AGAIN_S: Final = {"deadlines": 3.0, "scheduled": 10.0, "untold": 10.0, "put_off": 30.0}
 BATCH: Final = 100
 
 _DEADLINES: Final = "consulta:deadlines"
 _SCHEDULED: Final = "consulta:scheduled"
+_UNTOLD: Final = "consulta:untold"
 _PUT_OFF: Final = "consulta:put_off"
 CLAIMANTS: Final = "consulta:claimants"
 
@@ -348,8 +350,13 @@ class Lookups:
         )
 
     async def sent(self, task: str, flight: str) -> None:
-        """The orders of a flight that this lookup began, or ordered anew, are on the bus."""
-        await self._store.run("sent", [lookup_key(task), flight_key(flight), _SCHEDULED], task)
+        """What this lookup ordered is on the bus, and what was written down for it is told."""
+        keys = [lookup_key(task), flight_key(flight), _SCHEDULED, _UNTOLD]
+        await self._store.run("sent", keys, task, flight)
+
+    async def retold(self, untold: str) -> None:
+        """What a gateway wrote down has been told in its place: this is an item of `overdue`."""
+        await self._store.do("ZREM", _UNTOLD, untold)
 
     async def claim(
         self, flight: str, step: str, order: str, queue: str, instance: str = ""
@@ -422,7 +429,7 @@ class Lookups:
 
     async def leave(
         self, task: str, last: Event | None = None
-    ) -> tuple[Literal["unknown", "ended", "alone", "again"], str, Event | None]:
+    ) -> tuple[Literal["unknown", "ended", "alone", "parted", "again"], str, Event | None]:
         """Give an asker its flight for itself, so that it can end without the others.
 
         Args:
@@ -507,11 +514,16 @@ class Lookups:
             request.delay = 0
         return request
 
-    async def overdue(self, what: Literal["scheduled", "deadlines"], seconds: float) -> list[str]:
-        """Up to BATCH tasks overdue for so long, the oldest first; not the same again at once."""
+    async def overdue(
+        self, what: Literal["scheduled", "untold", "deadlines"], seconds: float
+    ) -> list[str]:
+        """Up to BATCH tasks overdue for so long, the oldest first; not the same again at once.
+
+        Of what is untold, each is a flight, a space, and a task.
+        """
         key = f"consulta:{what}"
-        tasks = await self._store.run("sweep", [key], self._clock(), seconds, _AGAIN_S[what], BATCH)
-        return [task.decode() for task in tasks]
+        found = await self._store.run("sweep", [key], self._clock(), seconds, _AGAIN_S[what], BATCH)
+        return [item.decode() for item in found]
 
     async def astray(self, seconds: float) -> list[tuple[str, str, bytes]]:
         """Up to BATCH orders that were put off and are late by so long: not the same soon again.

@@ -87,12 +87,14 @@ class Endings:
         verdict, flight, last = await self.lookups.leave(task)
         if verdict == "again":
             return await self._untold(flight)
-        if verdict != "alone":
+        if verdict not in {"alone", "parted"}:
             return []
         if last is not None:
             # Whoever was to end it so did not come to it.
-            return [await self._fail(flight, last)]
-        return await self._conclude(task, flight)
+            ends = [await self._fail(flight, last)]
+        else:
+            ends = await self._conclude(task, flight)
+        return await self._untold(flight) if verdict == "parted" else ends
 
     async def tell(self, task: str, ends: list[Recorded]) -> None:
         """The second half: tell the asker; then nobody has to look after its deadline any more."""
@@ -111,10 +113,10 @@ class Endings:
         end = failed(code, message, "cancelado" if code == "cancelado" else None)
         verdict, flight, first = await self.lookups.leave(task, end)
         ends: list[Recorded] = []
-        if verdict == "again":
-            ends = await self._untold(flight)
-        elif verdict == "alone":
+        if verdict in {"alone", "parted"}:
             ends.append(await self._fail(flight, first or end))
+        if verdict in {"again", "parted"}:
+            ends = await self._untold(flight)
         await self.tell(task, ends)
         if not ends or ends[-1].verdict == "ended":
             return False

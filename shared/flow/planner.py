@@ -2,7 +2,7 @@
 
 import asyncio
 import hashlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Awaitable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -58,7 +58,8 @@ class Planner:
 
     A request on the bus is answered for by its message until both are done. Where a gateway plans,
     nothing is on the bus between the two, so there the flight is marked as `unsent`, and its
-    lookups stand among those to begin: whoever sweeps sends the request of one whose gateway died.
+    lookups stand among those to begin: whoever sweeps sends the request of one whose gateway died,
+    and tells everybody aboard what that gateway may have written down and not told.
     """
 
     bus: Bus
@@ -129,14 +130,10 @@ class Planner:
                 # The first is asked for again, by an asker who missed its end.
                 await self.reporter.tell_one(request.task_id, plan.asker, plan.events)
             case "leads":
-                begun = self._start(about, plan, {each.stage: each for each in planned.orders})
-                if is_told:
-                    await begun
-                    return
-                first = [encode(planned.first)]
+                first = [] if is_told else [encode(planned.first)]
                 told = self.reporter.tell_one(request.task_id, plan.asker, first)
-                # At once: neither needs the other's outcome.
-                await asyncio.gather(told, begun)
+                ordered = {order.stage: order for order in planned.orders}
+                await self._start(about, plan, told, ordered)
             case "renews" | "again":
                 about.flight = plan.flight
                 about.priority = max(request.priority, plan.before)
@@ -145,7 +142,7 @@ class Planner:
                     caught_up = self.reporter.retell(plan.flight)
                 else:
                     caught_up = self.reporter.tell_one(request.task_id, plan.asker, plan.events)
-                await asyncio.gather(caught_up, self._start(about, plan, {}))
+                await self._start(about, plan, caught_up, {})
 
     async def _put_off(self, request: Requested, plan: Plan) -> None:
         # With its deadline, so that it starts and ends when it should, however late it is read.
@@ -161,6 +158,21 @@ class Planner:
         )
 
     async def _start(
+        self,
+        about: "About",
+        plan: Plan,
+        telling: Awaitable[None],
+        ordered: Mapping[Stage, StageRequested],
+    ) -> None:
+        """Have a flight done, and meanwhile tell what there is to tell of it already."""
+        # At once: neither needs the other's outcome.
+        await asyncio.gather(telling, self._order(about, plan, ordered))
+        if plan.unsent:
+            # Should this not be written down, all is ordered and told once more, in vain.
+            with suppress(StoreUnavailable):
+                await self.lookups.sent(about.request.task_id, about.flight)
+
+    async def _order(
         self, about: "About", plan: Plan, ordered: Mapping[Stage, StageRequested]
     ) -> None:
         """Answer what is fresh and order what is not; what has an outcome is left alone.
@@ -195,10 +207,6 @@ class Planner:
                 order = about.order(stage, missing, inputs)
                 others.append(self.orders.stage(order, without=ending))
         await asyncio.gather(self.orders.send(ready, plan.waits), *others)
-        if plan.unsent:
-            # Should this not be written down, all is ordered once more, in vain.
-            with suppress(StoreUnavailable):
-                await self.lookups.sent(about.request.task_id, about.flight)
 
     async def _answered(self, about: "About", plan: Plan) -> tuple[dict[str, Event], int]:
         """What the flight has been told, by type, now by the cache too; and how many stages it

@@ -7,7 +7,8 @@ RabbitMQ moves a message from one delay queue to the next by dead-lettering, whi
 do without confirms: one that is between two levels at the moment the broker is killed is gone. So
 each lookup that is put off also stands in Redis by the time it starts, and is sent once more when
 that has clearly passed; the message may come twice. So is an order that was put off by its handler,
-and a lookup that a gateway has written down and whose orders it did not get onto the bus.
+and a lookup that a gateway has written down and whose orders it did not get onto the bus. What such
+a gateway may have written down and not told is told, even if all of it has ended by then.
 """
 
 import asyncio
@@ -127,18 +128,30 @@ class Sweeper:
         """
         if not self._bus.is_connected:
             return 0
-        overdue = await self._lookups.overdue("scheduled", GRACE_S)
+        # At once: they share a round trip.
+        overdue, untold, astray = await asyncio.gather(
+            self._lookups.overdue("scheduled", GRACE_S),
+            self._lookups.overdue("untold", GRACE_S),
+            self._lookups.astray(LATE_S),
+        )
         await _each(overdue, self._start)
-        astray = await self._lookups.astray(LATE_S)
+        await _each(untold, self._retell)
         await _each(astray, self._send)
         if overdue or astray:
             log.warning("sent again", extra={"scheduled": len(overdue), "orders": len(astray)})
-        return len(overdue) + len(astray)
+        if untold:
+            log.warning("told again", extra={"flights": len(untold)})
+        return len(overdue) + len(untold) + len(astray)
 
     async def _start(self, task: str) -> None:
         request = await self._lookups.put_off(task)
         if request is not None:
             await self._bus.command(REQUESTED, request, priority=request.priority)
+
+    async def _retell(self, untold: str) -> None:
+        flight, _ = untold.split()
+        await self._endings.reporter.retell(flight)
+        await self._lookups.retold(untold)
 
     async def _send(self, astray: tuple[str, str, bytes]) -> None:
         step, name, body = astray

@@ -54,18 +54,19 @@ class Row:
     told_twice_on_bus: int
     dead_letters: int
 
-    def check(self, *, excused: Sequence[str] = ()) -> None:
+    def check(self, *, excused: Sequence[str] = (), missing: Sequence[str] = ()) -> None:
         """What holds whatever happens.
 
         Args:
             excused: what may be broken here, by its head.
+            missing: of those who did not hear all, what they heard.
         """
         promised = {
             "failed", "lost", "without_end", "two_ends", "two_versions", "ended_late",
             "called_twice", "billed_twice", "called_late", "over_the_limit", "dead_letters",
         } - set(excused)  # fmt: skip
         broken = {name: count for name, count in asdict(self).items() if count and name in promised}
-        assert broken == {}, f"{self.fault}: {broken}"
+        assert broken == {}, "\n".join([f"{self.fault}: {broken}", *missing[:10]])
 
 
 def judged(
@@ -110,6 +111,16 @@ def judged(
 
 
 Named = Sequence[tuple[Mapping[str, Any], str]]
+
+
+def missing(load: Sequence[Asked]) -> list[str]:
+    """What those heard who did not hear all, for whoever reads the failure."""
+    return [
+        f"{asked.kind} by the {asked.way}, {asked.task_id}: "
+        + ", ".join(f"{seq} {asked.events[seq].decode()}" for seq in sorted(asked.events))
+        for asked in load
+        if asked.owed and not asked.ended
+    ]
 
 
 def _late(load: Sequence[Asked], calls: Named) -> int:

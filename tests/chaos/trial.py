@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from tests.chaos.asked import Asked, lasting
-from tests.chaos.judge import Row, judged
+from tests.chaos.judge import Row, judged, missing
 from tests.chaos.load import Askers, askers
 from tests.chaos.stack import LIMITS, Stack
 
@@ -45,7 +45,7 @@ class Trial:
         calls = await self.stack.calls(self.askers.http)
         row = judged(name, load, calls, LIMITS, left)
         self.table.append(row)
-        row.check(excused=excused)
+        row.check(excused=excused, missing=missing(load))
         for asked in load:
             if asked.way == "web" and asked not in forgotten:
                 told = [lasting(asked.events[seq]) for seq in sorted(asked.events)]

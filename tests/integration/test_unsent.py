@@ -188,14 +188,9 @@ async def test_what_ended_long_ago_is_not_begun_by_a_copy_that_is_read_late(
     assert await desk.taken() == []
 
 
-@pytest.mark.parametrize("way", ["swept", "joined"])
-async def test_what_a_gateway_wrote_down_and_did_not_tell_is_told(
-    gateway: Gateway, desk: Desk, monkeypatch: pytest.MonkeyPatch, way: str
-) -> None:
-    """A wait for a limit, to one who joined by the bus before it stood in the log."""
-    planned = await gateway.board()
-    flight, other = planned.plan.flight, str(uuid4())
-    wait = {"etapa": "endereco", "retry_at": "2026-01-01T00:00:00Z"}
+@pytest.fixture
+def heard(monkeypatch: pytest.MonkeyPatch) -> list[tuple[str, list[int]]]:
+    """Of each asker that is told something, in order, the seqs."""
     told: list[tuple[str, list[int]]] = []
     publish = Reporter._publish
 
@@ -203,6 +198,79 @@ async def test_what_a_gateway_wrote_down_and_did_not_tell_is_told(
         told.extend((task, [seq for seq, _ in events]) for task in askers)
         await publish(self, askers, events)
 
+    monkeypatch.setattr(Reporter, "_publish", hear)
+    return told
+
+
+@pytest.mark.parametrize("cached", [False, True])
+@pytest.mark.parametrize("way", ["leads", "renews"])
+async def test_what_a_gateway_did_not_tell_of_a_flight_that_has_ended_since_is_told(
+    gateway: Gateway, desk: Desk, store: Store, heard: list[tuple[str, list[int]]], way: str,
+    cached: bool,
+) -> None:  # fmt: skip
+    """The orders were on the bus, so that all of it was done; but one wrote more than it told."""
+    if way == "leads":
+        planned, other = await gateway.board(), await desk.ask()
+    else:
+        other = await desk.ask(prioridade=1)
+        planned = await gateway.board(prioridade=9)
+    assert planned.plan.verdict == way
+    flight = planned.plan.flight
+    if cached:
+        await desk.ended(flight, "endereco", "ok")
+    else:
+        wait = {"etapa": "endereco", "retry_at": "2026-01-01T00:00:00Z"}
+        await desk.lookups.record(flight, "aguardando:endereco", event("aguardando", wait))
+        await desk.ended(flight, "endereco", "ok")
+    await desk.ended(flight, "analysis", "ok")
+    await desk.planner.endings.complete(flight)
+    last = 4 if cached else 5
+    assert (other, [last]) in heard
+    heard.clear()
+    await gateway.swept()
+    assert (other, list(range(1, last + 1))) in heard
+    # Once.
+    assert await store.redis.zcard("consulta:untold") == 0
+    heard.clear()
+    assert await gateway.swept() == []
+    assert heard == []
+
+
+async def test_who_leaves_a_shared_flight_is_told_all_of_it(
+    gateway: Gateway, desk: Desk, heard: list[tuple[str, list[int]]]
+) -> None:
+    """What somebody wrote there and has not told yet, it tells only those who are still aboard."""
+    planned, other = await gateway.board(), await desk.ask()
+    flight = planned.plan.flight
+    await desk.ended(flight, "endereco", "ok")
+    heard.clear()
+    await desk.planner.endings.expire(other)
+    assert heard == [(other, [1, 2, 3, 4])]
+
+
+async def test_who_is_taken_out_of_a_shared_flight_by_one_who_dies_is_told_all_of_it(
+    gateway: Gateway, desk: Desk, heard: list[tuple[str, list[int]]]
+) -> None:
+    planned, other = await gateway.board(), await desk.ask()
+    await desk.ended(planned.plan.flight, "endereco", "ok")
+    heard.clear()
+    await desk.lookups.leave(other)
+    await desk.planner.endings.expire(other)
+    assert heard == [(other, [1, 2, 3, 4])]
+
+
+@pytest.mark.parametrize("way", ["swept", "joined"])
+async def test_what_a_gateway_wrote_down_and_did_not_tell_is_told(
+    gateway: Gateway,
+    desk: Desk,
+    monkeypatch: pytest.MonkeyPatch,
+    heard: list[tuple[str, list[int]]],
+    way: str,
+) -> None:
+    """A wait for a limit, to one who joined by the bus before it stood in the log."""
+    planned = await gateway.board()
+    flight, other = planned.plan.flight, str(uuid4())
+    wait = {"etapa": "endereco", "retry_at": "2026-01-01T00:00:00Z"}
     if way == "swept":
         # The process that took it from the bus dies as well, before it orders.
         about = planned.about
@@ -213,14 +281,14 @@ async def test_what_a_gateway_wrote_down_and_did_not_tell_is_told(
         )
         assert (joined.verdict, joined.flight) == ("renews", flight)
     await desk.lookups.record(flight, "aguardando:endereco", event("aguardando", wait))
-    monkeypatch.setattr(Reporter, "_publish", hear)
+    heard.clear()
     if way == "swept":
         await gateway.swept()
-        assert (other, [1, 2]) in told
+        assert (other, [1, 2]) in heard
     else:
         limits = {**desk.planner.orders._limits, QUEUE: Limit.parse(QUEUE, "1/min")}
         monkeypatch.setattr(desk.planner.orders, "_limits", limits)
         await Limiter(gateway.store).acquire(Permit(limits[QUEUE]))
         other = await desk.ask()
-        assert (planned.request.task_id, [2]) in told
-        assert (other, [1, 2]) in told
+        assert (planned.request.task_id, [2]) in heard
+        assert (other, [1, 2]) in heard

@@ -1,10 +1,15 @@
 -- Take one asker out of its flight, so that it can end while the others fly on.
+-- parts: subject
 -- KEYS: lookup, deadlines
 -- ARGV: now ms (0: Redis' own clock), task, new flight, lifetime s, the event it is to end with ('':
 --   with what there is)
--- Returns {verdict, flight, event it is to end with}: unknown, ended (how it ended in place of the flight), or alone, with
--- the flight that now has this asker only: the same one, or a copy with its history; or again, with
--- that flight: it was taken out before and has ended, but perhaps nobody was told.
+-- Returns {verdict, flight, event it is to end with}. A verdict is one of
+--   unknown
+--   ended   how it ended stands in place of the flight
+--   alone   the flight has this asker only
+--   parted  so has this copy of its flight, with its history. Whoever wrote of that and has still to
+--           tell it finds this asker there no more, so it is to be told all of it
+--   again   it was taken out of this flight before and has ended, but perhaps nobody was told
 --
 -- Whoever takes it out may die, or meet an outage, before it has written and told the end: `settled` in
 -- Lookups. So its deadline is soon, and whoever sweeps ends it as it was to end.
@@ -34,9 +39,10 @@ redis.call('ZADD', KEYS[2], 'XX', 'LT', now / 1000 + 3, task)
 redis.call('HDEL', lookup, 'request')
 
 local flight = redis.call('HGET', lookup, 'flight')
-local copy = 'consulta:flight:' .. fresh
+local key, copy = 'consulta:flight:' .. (flight or ''), 'consulta:flight:' .. fresh
+local verdict = 'alone'
 -- One whose flight was lost is ended like one that has none.
-if not flight or redis.call('EXISTS', 'consulta:flight:' .. flight) == 0 then
+if redis.call('EXISTS', key) == 0 then
   -- Not planned yet: it gets a flight nobody works on, for its last event to stand in.
   local about = redis.call('HMGET', lookup, 'kind', 'digest', 'origin', 'deadline', 'keep', 'listeners')
   redis.call('HSET', copy, 'kind', about[1] or '', 'digest', about[2] or '', 'wanted', '',
@@ -45,24 +51,22 @@ if not flight or redis.call('EXISTS', 'consulta:flight:' .. flight) == 0 then
   -- Its message may be on its way until then, and has to find that all is over.
   local left = math.max(0, math.ceil((tonumber(about[4] or now) - now) / 1000))
   redis.call('HSET', lookup, 'keep', math.max(tonumber(about[5] or 0), left + lifetime))
-elseif redis.call('HLEN', 'consulta:flight:' .. flight .. ':askers') > 1 then
-  local key = 'consulta:flight:' .. flight
+elseif redis.call('HLEN', key .. ':askers') > 1 then
+  verdict = 'parted'
   redis.call('COPY', key, copy)
   redis.call('COPY', key .. ':log', copy .. ':log')
-  redis.call('HDEL', copy, 'pointer')
+  redis.call('HDEL', copy, 'pointer', 'unsent')
+  redis.call('HSET', copy, 'parted', 1)
   redis.call('HSET', copy .. ':askers', task, redis.call('HGET', key .. ':askers', task))
   redis.call('HDEL', key .. ':askers', task)
 else
-  -- The last one: whoever asks for the same from now on gets a flight of its own.
-  local pointer, digest = unpack(redis.call('HMGET', 'consulta:flight:' .. flight, 'pointer', 'digest'))
-  local inflight = 'consulta:inflight:' .. (digest or '')
-  if pointer and redis.call('HGET', inflight, pointer) == flight then
-    redis.call('HDEL', inflight, pointer)
-  end
-  return {'alone', flight, last}
+  take_off(key, flight)
+  -- Whoever took it out of another before did not come to end it.
+  if redis.call('HEXISTS', key, 'parted') == 1 then verdict = 'parted' end
+  return {verdict, flight, last}
 end
 redis.call('HSET', lookup, 'flight', fresh)
 for _, name in ipairs({copy, copy .. ':log', copy .. ':askers'}) do
   redis.call('EXPIRE', name, lifetime)
 end
-return {'alone', fresh, last}
+return {verdict, fresh, last}

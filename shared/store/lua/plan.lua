@@ -37,10 +37,15 @@ local function answer(verdict, flight, before, ms)
   return {verdict, flight or '', tonumber(before or 0), math.floor(ms or 0), deadline, asker,
     entries, events, waits, is_known and 0 or 1, unsent}
 end
--- Whoever begins this lookup may die before what is to be done is on the bus: then the request is
--- sent, by whoever sweeps, once a living one would mostly have done so. One that came by the bus is
--- delivered again.
-local function look_after(key)
+-- Whoever begins this lookup may die before what is to be done is on the bus, and before it has told
+-- everybody aboard what it wrote down: then the request is sent, and all of it is told, by whoever
+-- sweeps, once a living one would mostly have done so. One that came by the bus is delivered again.
+local function look_after(flight, begins)
+  local key = 'consulta:flight:' .. flight
+  if begins and plan.request ~= '' then
+    redis.call('HSET', key, 'unsent', 1)
+    redis.call('ZADD', 'consulta:untold', now / 1000 + plan.patience, flight .. ' ' .. task)
+  end
   unsent = redis.call('HEXISTS', key, 'unsent')
   if unsent == 1 and plan.request ~= '' then
     redis.call('HSET', lookup, 'request', plan.request)
@@ -75,7 +80,7 @@ if flight then
   end
   read_entries()
   events = redis.call('LRANGE', key .. ':log', 0, -1)
-  look_after(key)
+  look_after(flight, true)
   return answer('again', flight, redis.call('HGET', key, 'priority'))
 end
 local is_late = deadline - now <= 0
@@ -122,7 +127,6 @@ if not flight or redis.call('EXISTS', key) == 0 or redis.call('HEXISTS', key, 'e
   redis.call('HSET', key, 'kind', kind, 'digest', digest, 'wanted', plan.wanted, 'left', plan.left,
     'deadline', deadline, 'priority', plan.priority, 'pointer', pointer, 'ordered', now)
   redis.call('RPUSH', key .. ':log', plan.started)
-  if plan.request ~= '' then redis.call('HSET', key, 'unsent', 1) end
   redis.call('HSET', inflight, pointer, flight)
   read_entries()
   for index, place in ipairs(plan.orders) do
@@ -144,7 +148,7 @@ else
   end
   events = redis.call('LRANGE', key .. ':log', 0, -1)
 end
-look_after(key)
+look_after(flight, verdict ~= 'joins')
 redis.call('HSET', key .. ':askers', task, asker)
 redis.call('HSET', lookup, 'flight', flight)
 for _, name in ipairs({inflight, key, key .. ':log', key .. ':askers'}) do prolong(name) end

@@ -1,6 +1,6 @@
 -- Write down what became of steps, and in the same stroke all that follows from it: the answer's place
 -- in the cache, the settlement of the permit it was asked under, the place in line of what comes next.
--- parts: entries, settle, line
+-- parts: entries, settle, line, subject
 -- KEYS: flight
 -- ARGV: a record in MessagePack (shared/store/record.py)
 -- Returns {stages left, {asker, origin, …}, of each step {verdict, seq, event}, waits (us) of the
@@ -19,18 +19,14 @@ local now = record.now > 0 and record.now or math.floor(micros / 1000)
 local function end_for_all(terminal, revoked)
   local lifetime = record.lifetime
   redis.call('HSET', key, 'ended', terminal)
-  local pointer, digest, wanted = unpack(redis.call('HMGET', key, 'pointer', 'digest', 'wanted'))
-  local inflight = 'consulta:inflight:' .. (digest or '')
-  if pointer and redis.call('HGET', inflight, pointer) == flight then
-    redis.call('HDEL', inflight, pointer)
-  end
+  local wanted = take_off(key, flight)
   -- Whatever of it waits or is being worked on: nobody needs it any more.
   local function forget(step, queue)
     redis.call('ZREM', 'consulta:active:' .. queue, flight)
     redis.call('ZREM', 'consulta:waiting:' .. queue, flight)
     redis.call('ZREM', 'consulta:put_off', step .. ':' .. flight)
   end
-  for stage in string.gmatch((wanted or '') .. ',', '([^,]+),') do forget(stage, 'stage.' .. stage) end
+  for stage in string.gmatch(wanted .. ',', '([^,]+),') do forget(stage, 'stage.' .. stage) end
   forget('analysis', 'analysis.requested')
   for _, task in ipairs(redis.call('HKEYS', askers)) do
     local lookup = 'consulta:lookup:' .. task
