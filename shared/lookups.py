@@ -14,7 +14,7 @@ position in the log is its `seq` for every one of them.
     consulta:waiting:{queue}        zset: flights waiting to be taken, by time of arrival
     consulta:deadlines              zset: tasks that were accepted and have not ended, by deadline
     consulta:scheduled              zset: tasks that have still to begin, by the time they start
-    consulta:untold                 zset: <flight> <task> of gateways that plan, by when to look
+    consulta:untold                 zset: <flight> <plan> of gateways that plan, by when to look
     consulta:put_off                zset: <step>:<flight> of orders put off, by when they come back
     consulta:overtaken:{queue}      hash: who has waited longest, and how often others went before
     consulta:active:{queue}         zset: flights being worked on, by deadline
@@ -75,7 +75,8 @@ CLAIMANTS: Final = "consulta:claimants"
 class Plan:
     """What planning said. `before` is the priority the flight had until now.
 
-    Who `renews` joins, and has what is still to be done ordered again.
+    Who `renews` joins, and has what is still to be done ordered again. Of who has `ended` apart
+    from the others, `flight` is theirs.
     `seconds` are those until it starts if it is `early`, else until its `deadline` (Unix seconds).
     `asker` is who is told of it: its origin, and the gateways that listen. `entries` is what the
     cache has of the subject, `events` the flight's log, where either is of use; `waits` are the
@@ -349,14 +350,18 @@ class Lookups:
             unsent=bool(unsent),
         )
 
-    async def sent(self, task: str, flight: str) -> None:
-        """What this lookup ordered is on the bus, and what was written down for it is told."""
-        keys = [lookup_key(task), flight_key(flight), _SCHEDULED, _UNTOLD]
-        await self._store.run("sent", keys, task, flight)
+    async def sent(self, task: str, flight: str, plan: str) -> None:
+        """What this lookup ordered is on the bus, and what was written down for it is told.
 
-    async def retold(self, untold: str) -> None:
-        """What a gateway wrote down has been told in its place: this is an item of `overdue`."""
-        await self._store.do("ZREM", _UNTOLD, untold)
+        Args:
+            plan: what a new flight was to be called when it was planned.
+        """
+        keys = [lookup_key(task), flight_key(flight), _SCHEDULED, _UNTOLD]
+        await self._store.run("sent", keys, task, f"{flight} {plan}")
+
+    async def retold(self, flight: str, plans: Sequence[str]) -> None:
+        """What gateways wrote down has been told in their place."""
+        await self._store.do("ZREM", _UNTOLD, *(f"{flight} {plan}" for plan in plans))
 
     async def claim(
         self, flight: str, step: str, order: str, queue: str, instance: str = ""
@@ -519,7 +524,7 @@ class Lookups:
     ) -> list[str]:
         """Up to BATCH tasks overdue for so long, the oldest first; not the same again at once.
 
-        Of what is untold, each is a flight, a space, and a task.
+        Of what is untold, each is a flight, a space, and the name of a plan.
         """
         key = f"consulta:{what}"
         found = await self._store.run("sweep", [key], self._clock(), seconds, _AGAIN_S[what], BATCH)

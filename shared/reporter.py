@@ -6,7 +6,8 @@ are sent news; any other origin gets each event as a message of its own, persist
 
 import asyncio
 from collections import defaultdict
-from collections.abc import Awaitable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from itertools import islice
 from typing import Any, Final
 
 from msgspec import Struct, json
@@ -18,6 +19,8 @@ from shared.messages import Event, EventType, Outcome, addressed, now
 from shared.store.record import Kept
 from shared.topology import event_key
 
+# Confirms to wait for at a time: a flight may have thousands aboard.
+TOGETHER: Final = 500
 # Whoever is told by news, and by nothing else.
 GATEWAY: Final = "gateway"
 
@@ -66,15 +69,20 @@ class Reporter:
         if told:
             await self._publish(told[-1].askers, [(step.seq, step.event) for step in told])
 
-    async def retell(self, flight: str) -> None:
+    async def retell(self, flight: str, *, besides: str = "") -> None:
         """Publish a flight's whole log to everybody aboard.
 
         For work that is taken up again: whoever had it before may have written down more than the
         one event that is known of, and told none of it.
+
+        Args:
+            besides: a task that is told in another way.
         """
         # In this order: whoever is aboard then shares what had been told by then.
         log = await self._lookups.log(flight)
-        await self._publish(await self._lookups.askers(flight), list(enumerate(log, 1)))
+        askers = await self._lookups.askers(flight)
+        askers.pop(besides, None)
+        await self._publish(askers, list(enumerate(log, 1)))
 
     async def tell_one(self, task: str, asker: str, log: Iterable[bytes]) -> None:
         """Publish a flight's log, from its first event on, to one asker."""
@@ -91,18 +99,19 @@ class Reporter:
                 listening[listener].append(task)
             if origin != GATEWAY:
                 others.append((task, origin))
-        sending: list[Awaitable[None]] = []
-        for seq, body in events:
-            type_ = _type.decode(body).tipo
+        typed = [(seq, _type.decode(body).tipo, body) for seq, body in events]
+        for seq, type_, body in typed:
             for listener, tasks in listening.items():
                 self._bus.news(listener, News(tasks, seq, type_, body))
-            sending += [
-                self._bus.event(event_key(origin, task, type_), addressed(body, task, seq))
-                for task, origin in others
-            ]
+        sending = (
+            self._bus.event(event_key(origin, task, type_), addressed(body, task, seq))
+            for seq, type_, body in typed
+            for task, origin in others
+        )
         # One channel keeps them in order. Waiting for each confirm before the next is sent, a busy
         # broker would take as many of its turns to tell an end as there are events.
-        await asyncio.gather(*sending)
+        while part := list(islice(sending, TOGETHER)):
+            await asyncio.gather(*part)
 
 
 def event(type_: EventType, data: Any = None, outcome: Outcome | None = None) -> Event:

@@ -114,11 +114,12 @@ class Endings:
         verdict, flight, first = await self.lookups.leave(task, end)
         ends: list[Recorded] = []
         if verdict in {"alone", "parted"}:
-            ends.append(await self._fail(flight, first or end))
-        if verdict in {"again", "parted"}:
+            await self._fail(flight, first or end)
+        if verdict in {"alone", "parted", "again"}:
+            # An order that is cut short is not carried out again, and so tells nothing again.
             ends = await self._untold(flight)
         await self.tell(task, ends)
-        if not ends or ends[-1].verdict == "ended":
+        if not ends:
             return False
         last = decode_event(ends[-1].event)
         return (last.type, last.outcome) == (end.type, end.outcome)

@@ -92,7 +92,8 @@ class Planner:
         identifier = parse(request.kind, request.identifier)
         stages = wanted(request.kind, request.stages)
         digest = self.cache.digest(identifier.kind, identifier.value)
-        about = About(request, identifier, digest, stages, uuid4().hex, request.priority)
+        name = uuid4().hex
+        about = About(request, identifier, digest, stages, name, name, request.priority)
         first = started(request.kind, stages, request.purpose, request.legal_basis)
         # What a new flight begins with where the cache knows nothing: mostly so, and else mended.
         orders = [about.order(stage) for stage in stages if waits_for(request.kind, stage) is None]
@@ -102,7 +103,7 @@ class Planner:
             asks(request, stages),
             stages,
             first,
-            flight=about.flight,
+            flight=name,
             orders=self.orders.places(orders),
             accepted=accepted,
         )
@@ -126,8 +127,13 @@ class Planner:
                 await self._put_off(request, plan)
             case "late":
                 await self.endings.expire(request.task_id)
-            case "ended" | "joins":
-                # The first is asked for again, by an asker who missed its end.
+            case "ended":
+                # Asked for again, by an asker who missed its end; or whoever planned it before
+                # wrote something down, and died before it told those aboard.
+                told = self.reporter.tell_one(request.task_id, plan.asker, plan.events)
+                others = self.reporter.retell(plan.flight, besides=request.task_id)
+                await asyncio.gather(told, others)
+            case "joins":
                 await self.reporter.tell_one(request.task_id, plan.asker, plan.events)
             case "leads":
                 first = [] if is_told else [encode(planned.first)]
@@ -170,7 +176,7 @@ class Planner:
         if plan.unsent:
             # Should this not be written down, all is ordered and told once more, in vain.
             with suppress(StoreUnavailable):
-                await self.lookups.sent(about.request.task_id, about.flight)
+                await self.lookups.sent(about.request.task_id, about.flight, about.name)
 
     async def _order(
         self, about: "About", plan: Plan, ordered: Mapping[Stage, StageRequested]
@@ -240,6 +246,8 @@ class About:
     identifier: Identifier
     digest: str
     stages: list[Stage]
+    # Of this plan, and of a flight that it leads.
+    name: str
     flight: str
     priority: int
 

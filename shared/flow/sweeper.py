@@ -14,6 +14,7 @@ a gateway may have written down and not told is told, even if all of it has ende
 import asyncio
 import logging
 import random
+from collections import defaultdict
 from collections.abc import Awaitable, Callable, Iterable
 from contextlib import suppress
 from itertools import islice
@@ -128,30 +129,47 @@ class Sweeper:
         """
         if not self._bus.is_connected:
             return 0
-        # At once: they share a round trip.
-        overdue, untold, astray = await asyncio.gather(
-            self._lookups.overdue("scheduled", GRACE_S),
-            self._lookups.overdue("untold", GRACE_S),
-            self._lookups.astray(LATE_S),
-        )
+        # At once: they share a round trip, and a fault of one keeps no other from its turn.
+        sweeps = (self._start_overdue(), self._send_astray(), self._retell_untold())
+        found = await asyncio.gather(*sweeps, return_exceptions=True)
+        numbers: list[int] = []
+        for each in found:
+            if isinstance(each, BaseException):
+                raise each
+            numbers.append(each)
+        if any(numbers):
+            about = dict(zip(("scheduled", "orders", "flights"), numbers, strict=True))
+            log.warning("sent again", extra=about)
+        return sum(numbers)
+
+    async def _start_overdue(self) -> int:
+        overdue = await self._lookups.overdue("scheduled", GRACE_S)
         await _each(overdue, self._start)
-        await _each(untold, self._retell)
+        return len(overdue)
+
+    async def _send_astray(self) -> int:
+        astray = await self._lookups.astray(LATE_S)
         await _each(astray, self._send)
-        if overdue or astray:
-            log.warning("sent again", extra={"scheduled": len(overdue), "orders": len(astray)})
-        if untold:
-            log.warning("told again", extra={"flights": len(untold)})
-        return len(overdue) + len(untold) + len(astray)
+        return len(astray)
+
+    async def _retell_untold(self) -> int:
+        untold = await self._lookups.overdue("untold", GRACE_S)
+        flights: defaultdict[str, list[str]] = defaultdict(list)
+        for item in untold:
+            flight, plan = item.split()
+            flights[flight].append(plan)
+        await _each(flights.items(), self._retell)
+        return len(untold)
 
     async def _start(self, task: str) -> None:
         request = await self._lookups.put_off(task)
         if request is not None:
             await self._bus.command(REQUESTED, request, priority=request.priority)
 
-    async def _retell(self, untold: str) -> None:
-        flight, _ = untold.split()
+    async def _retell(self, untold: tuple[str, list[str]]) -> None:
+        flight, plans = untold
         await self._endings.reporter.retell(flight)
-        await self._lookups.retold(untold)
+        await self._lookups.retold(flight, plans)
 
     async def _send(self, astray: tuple[str, str, bytes]) -> None:
         step, name, body = astray

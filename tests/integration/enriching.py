@@ -54,7 +54,7 @@ class Quiet(Reporter):
     async def tell(self, *steps: Recorded) -> None:
         pass
 
-    async def retell(self, flight: str) -> None:
+    async def retell(self, flight: str, *, besides: str = "") -> None:
         pass
 
 

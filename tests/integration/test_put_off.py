@@ -371,6 +371,18 @@ async def test_an_order_that_the_delay_queues_lost_is_sent_again(
     assert enricher.tries == {"opencep": tried, "viacep": 1}
 
 
+async def test_an_order_that_was_lost_is_sent_again_though_the_memory_is_full(
+    store: Store, enricher: Enricher, sweeper: Sweeper, clock: Clock
+) -> None:
+    assert await handle(enricher, await enricher.ordered(KNOWN["cep"])) is not None
+    clock.forward(70)
+    await store.redis.config_set("maxmemory", "1")
+    try:
+        assert await sweeper.start() == 1
+    finally:
+        await store.redis.config_set("maxmemory", "0")
+
+
 async def test_an_order_that_stays_away_is_sent_ever_more_seldom(
     enricher: Enricher, sweeper: Sweeper, clock: Clock
 ) -> None:

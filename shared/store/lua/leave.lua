@@ -7,8 +7,8 @@
 --   unknown
 --   ended   how it ended stands in place of the flight
 --   alone   the flight has this asker only
---   parted  so has this copy of its flight, with its history. Whoever wrote of that and has still to
---           tell it finds this asker there no more, so it is to be told all of it
+--   parted  so has this copy of its flight, with its history. Whoever wrote a part of that and has
+--           still to tell it finds this asker there no more, so it is to be told all of it
 --   again   it was taken out of this flight before and has ended, but perhaps nobody was told
 --
 -- Whoever takes it out may die, or meet an outage, before it has written and told the end: `settled` in
@@ -56,7 +56,7 @@ elseif redis.call('HLEN', key .. ':askers') > 1 then
   redis.call('COPY', key, copy)
   redis.call('COPY', key .. ':log', copy .. ':log')
   redis.call('HDEL', copy, 'pointer', 'unsent')
-  redis.call('HSET', copy, 'parted', 1)
+  redis.call('HSET', copy, 'parted', flight)
   redis.call('HSET', copy .. ':askers', task, redis.call('HGET', key .. ':askers', task))
   redis.call('HDEL', key .. ':askers', task)
 else

@@ -3,7 +3,7 @@
 -- parts: line
 -- KEYS: lookup, flights of the subject (version and what is asked -> flight)
 -- ARGV: a plan in MessagePack (shared/store/record.py)
--- Returns {verdict, flight, priority of the flight before, ms, deadline ms, origin and listeners of the
+-- Returns {verdict, flight (of one that has left it: that one, with the log of its own), priority of the flight before, ms, deadline ms, origin and listeners of the
 -- asker, the subject's cache entries flat, the flight's log, waits (us) of the orders in their order,
 -- 1 if the lookup was not known, 1 if nobody has said that the flight's orders are sent}.
 -- A verdict is one of
@@ -44,7 +44,7 @@ local function look_after(flight, begins)
   local key = 'consulta:flight:' .. flight
   if begins and plan.request ~= '' then
     redis.call('HSET', key, 'unsent', 1)
-    redis.call('ZADD', 'consulta:untold', now / 1000 + plan.patience, flight .. ' ' .. task)
+    redis.call('ZADD', 'consulta:untold', now / 1000 + plan.patience, flight .. ' ' .. plan.flight)
   end
   unsent = redis.call('HEXISTS', key, 'unsent')
   if unsent == 1 and plan.request ~= '' then
@@ -68,8 +68,10 @@ end
 local flight = about[3]
 -- One that was taken out of its flight is ended by whoever took it, or by whoever sweeps.
 if about[2] or about[6] then
-  if flight then events = redis.call('LRANGE', 'consulta:flight:' .. flight .. ':log', 0, -1) end
-  return answer('ended')
+  if not flight then return answer('ended') end
+  local key = 'consulta:flight:' .. flight
+  events = redis.call('LRANGE', key .. ':log', 0, -1)
+  return answer('ended', redis.call('HGET', key, 'parted') or flight)
 end
 if flight then
   -- Whoever asks again is told from now on: the process that asked before may be gone.
