@@ -22,6 +22,8 @@ log = logging.getLogger(__name__)
 LEASE_S: Final = 0.1
 # How old the newest proof may be before whoever uses it has it renewed.
 RENEW_S: Final = 0.05
+# After a refusal to tell what changes, until it is asked for once more.
+AGAIN_S: Final = 5.0
 
 
 class Lease(Watcher):
@@ -66,8 +68,7 @@ class Lease(Watcher):
     def made(self, wire: Wire) -> None:
         """Have it told what changes; what is asked after this is read after that has begun."""
         self._wire, self.is_on = wire, False
-        begun = wire.ask(("CLIENT", "TRACKING", "ON", "BCAST", "PREFIX", self._prefix))
-        begun.add_done_callback(partial(self._begun, wire))
+        self._begin(wire, again=False)
 
     def pushed(self, message: list[Any]) -> None:
         """A change; of everything, where no key is named."""
@@ -82,11 +83,26 @@ class Lease(Watcher):
         self.changes += 1
         self._forget(None)
 
-    def _begun(self, wire: Wire, answer: "asyncio.Future[Any]") -> None:
-        if answer.exception() is None:
-            self.is_on = wire is self._wire
-        elif wire is self._wire:
-            log.warning("this Redis does not tell what changes: every hit is read from it")
+    def _begin(self, wire: Wire, *, again: bool) -> None:
+        if wire is self._wire:
+            begun = wire.ask(("CLIENT", "TRACKING", "ON", "BCAST", "PREFIX", self._prefix))
+            begun.add_done_callback(partial(self._begun, wire, again))
+
+    def _begun(self, wire: Wire, again: bool, answer: "asyncio.Future[Any]") -> None:
+        error = answer.exception()
+        if wire is not self._wire:
+            return
+        if error is None:
+            self.is_on = True
+            # What was asked in between may have been read before that began.
+            self.changes += again
+            return
+        if not again:
+            said = "this Redis does not tell what changes: every hit is read from it"
+            log.warning(said, extra={"error": str(error)})
+        # It may be busy only, with a script of somebody's.
+        begin = partial(self._begin, wire, again=True)
+        asyncio.get_running_loop().call_later(AGAIN_S, begin)
 
 
 def _taken(answer: "asyncio.Future[Any]") -> None:

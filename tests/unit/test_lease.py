@@ -54,6 +54,12 @@ class Scene:
         return [tuple(found) for found in commands(b"".join(self.transport.written))]
 
 
+async def turns() -> None:
+    """Let timers run that are due at once."""
+    for _ in range(5):
+        await asyncio.sleep(0)
+
+
 def commands(data: bytes) -> Iterator[list[bytes]]:
     reader = hiredis.Reader()
     reader.feed(data)
@@ -80,6 +86,39 @@ async def test_a_redis_that_does_not_track_gives_no_lease() -> None:
     await scene.answer(b"+1")
     assert not scene.lease.is_on
     assert not scene.lease.holds()
+
+
+async def test_a_redis_that_was_too_busy_to_track_is_asked_again(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr("shared.store.near.AGAIN_S", 0)
+    scene, refusals = Scene(), 3
+    for _ in range(refusals):
+        await scene.answer(b"-BUSY a script does not end")
+        assert not scene.lease.is_on
+        await turns()
+    changes = scene.lease.changes
+    await scene.answer(b"+OK")
+    assert scene.lease.holds()
+    # What was asked before that may have been read before changes were told.
+    assert scene.lease.changes > changes
+    assert scene.asked() == [TRACKING] * (refusals + 1)
+    assert len(caplog.records) == 1
+
+
+async def test_a_connection_that_is_lost_is_not_asked_again(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("shared.store.near.AGAIN_S", 0)
+    scene = Scene()
+    lost = scene.wire
+    await scene.answer(b"-BUSY a script does not end")
+    lost.connection_lost(None)
+    scene.connect()
+    await scene.answer(b"+OK")
+    await turns()
+    assert scene.asked() == [TRACKING]
+    assert scene.lease.holds()
 
 
 async def test_it_holds_from_when_the_newest_answered_command_was_asked() -> None:
