@@ -3,9 +3,10 @@
 -- parts: line
 -- KEYS: lookup, flights of the subject (version and what is asked -> flight)
 -- ARGV: a plan in MessagePack (shared/store/record.py)
--- Returns {verdict, flight (of one that has left it: that one, with the log of its own), priority of the flight before, ms, deadline ms, origin and listeners of the
+-- Returns {verdict, flight, priority of the flight before, ms, deadline ms, origin and listeners of the
 -- asker, the subject's cache entries flat, the flight's log, waits (us) of the orders in their order,
--- 1 if the lookup was not known, 1 if nobody has said that the flight's orders are sent}.
+-- 1 if the lookup was not known, 1 if nobody has said that the flight's orders are sent}. Of one that
+-- was taken out of a flight, that is told, with the log of its own.
 -- A verdict is one of
 --   leads (new flight), joins (somebody else's), renews (joins, and what is to be done is ordered
 --         again: by more urgent orders, or because the last ones are old and may have been lost),
